@@ -1,0 +1,96 @@
+"""Name every setting of one trial of the LSTM application, with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Which series, which windows of it, and how each window is normalised."""
+
+    name: str = "jfk"
+    path: str | None = None  # a CSV file; null: the vendored data set `name`
+    sha256: str | None = None  # refuse the file where its hash differs
+    time: str = "time"  # column that orders the rows
+    frequency: str = "1h"  # step of the time grid: a whole number and one of s, min, h, d
+    target: list[str]  # columns to predict
+    covariates: list[str] = field(default_factory=list)  # further input columns
+    lookback: int = 24  # time steps in, the guide's sequence length
+    horizon: int = 24  # time steps out
+    split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])  # shares, or rows
+    normalization: Literal["none", "last", "revin"] = "none"  # per window
+    layout: Literal["joint", "channel"] = "joint"  # channel: each target alone, shared weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The network, named as torch.nn.LSTM names it."""
+
+    hidden_size: int = 50
+    num_layers: int = 1
+    dropout: float = 0.0  # between layers
+    output_dropout: float = 0.0  # before the head
+    activation: Literal["tanh", "relu"] = "tanh"  # of candidate and output; gates stay sigmoid
+    head: Literal["linear"] = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How the learning rate moves over the epochs."""
+
+    name: Literal["constant", "step", "exponential", "cosine", "plateau"] = "constant"
+    warmup_epochs: int = 0  # linear from 0, counted within the epochs
+    gamma: float | None = None  # a reduction's factor; null: step .5, exponential .95, plateau .5
+    step_epochs: int | None = None  # step: epochs between reductions; null: a third of the epochs
+    min_factor: float = 0.0  # cosine: the share of the rate that is left at the end
+    patience: int = 3  # plateau: epochs without improvement before a reduction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optim:
+    """The optimiser; weight_decay is the guide's L2."""
+
+    name: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    momentum: float = 0.0  # sgd only
+    clip_norm: float | None = None
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """How long, in which batches, from which seed, on what."""
+
+    batch_size: int = 32
+    epochs: int = 50  # the schedule's horizon; early stopping only cuts it
+    patience: int | None = 5  # epochs without improvement before the stop; null: never
+    min_delta: float = 0.0  # what counts as improvement
+    seed: int = 0
+    loss: Literal["mse", "mae"] = "mse"
+    backend: Literal["torch"] = "torch"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracking:
+    """Where MLflow is, and what goes there."""
+
+    uri: str | None = None  # null: MLFLOW_TRACKING_URI, else sqlite in the working directory
+    experiment: str | None = None  # null: the study's job name
+    register: str | None = None  # name under which the winner is registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One whole configuration."""
+
+    data: Data
+    model: Model = field(default_factory=Model)
+    optim: Optim = field(default_factory=Optim)
+    train: Train = field(default_factory=Train)
+    tracking: Tracking = field(default_factory=Tracking)

@@ -1,0 +1,275 @@
+"""Check configurations of the LSTM application, and tell which are equal in effect."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, cast, get_args, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from sweep.errors import BadInput, UnknownName
+from sweep.plan.settings import Settings
+from sweep.plan.trial import Value
+
+LIMITS: Mapping[str, Any] = {
+    "data.target": Field(min_length=1),
+    "data.lookback": Field(ge=1),
+    "data.horizon": Field(ge=1),
+    "data.split": Field(min_length=3, max_length=3),
+    "model.hidden_size": Field(ge=1),
+    "model.num_layers": Field(ge=1, le=16),
+    "model.dropout": Field(ge=0, lt=1),
+    "model.output_dropout": Field(ge=0, lt=1),
+    "optim.lr": Field(gt=0, allow_inf_nan=False),
+    "optim.weight_decay": Field(ge=0, allow_inf_nan=False),
+    "optim.l1": Field(ge=0, allow_inf_nan=False),
+    "optim.momentum": Field(ge=0, lt=1),
+    "optim.clip_norm": Field(gt=0, allow_inf_nan=False),
+    "optim.schedule.warmup_epochs": Field(ge=0),
+    "optim.schedule.gamma": Field(gt=0, lt=1),
+    "optim.schedule.step_epochs": Field(ge=1),
+    "optim.schedule.min_factor": Field(ge=0, lt=1),
+    "optim.schedule.patience": Field(ge=1),
+    "train.batch_size": Field(ge=1),
+    "train.epochs": Field(ge=1),
+    "train.patience": Field(ge=1),
+    "train.min_delta": Field(ge=0, allow_inf_nan=False),
+    "train.seed": Field(ge=0, lt=2**63),
+}
+
+Flat = Mapping[str, Value]  # dotted key to value
+
+
+def parse(config: Mapping[str, Any]) -> Settings:
+    """Read a resolved configuration.
+
+    Raises BadInput with one line that names the first wrong key, its value and the remedy.
+    """
+    flat = flatten(config)
+    for key, value in flat.items():
+        check_value(key, value)
+    check_rules([flat])
+    try:
+        return _WHOLE.validate_python(config)
+    except ValidationError as error:
+        raise BadInput(_line(error)) from None
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """Turn nested groups into dotted keys; lists stay values."""
+    flat: dict[str, Value] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def check_value(key: str, value: Value) -> None:
+    """Refuse an unknown key, a wrong type or a value out of range.
+
+    A value that holds an interpolation is left to the worker, which resolves it.
+    Raises BadInput.
+    """
+    adapter = ADAPTERS.get(key)
+    if adapter is None:
+        raise UnknownName("configuration key", key, ADAPTERS)
+    if isinstance(value, str) and "${" in value:
+        return
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        raise BadInput(f"{key}={value}: {_reason(error, value)}") from None
+
+
+def check_rules(configs: Iterable[Flat]) -> None:
+    """Refuse settings that contradict each other.
+
+    Each rule sees only its own keys, so that a grid is checked once per distinct combination.
+    Raises BadInput.
+    """
+    seen: list[set[tuple[Value, ...]]] = [set() for _ in RULES]
+    for config in configs:
+        for (keys, rule), known in zip(RULES, seen, strict=True):
+            values = tuple(_hashable(config.get(key, DEFAULTS.get(key))) for key in keys)
+            if values in known:
+                continue
+            known.add(values)
+            if any(isinstance(value, str) and "${" in value for value in values):
+                continue
+            problem = rule(*values)
+            if problem:
+                raise BadInput(problem)
+
+
+def canonical(config: Flat) -> dict[str, Value]:
+    """Put a setting that has no effect to its default, so that equal trials look equal.
+
+    Dropout between layers does nothing with one layer; momentum is SGD's alone; AdamW without
+    weight decay is Adam; a schedule reads only its own keys. What tracking does has no effect.
+    """
+    flat = {k: v for k, v in config.items() if not k.startswith("tracking.")}
+    get = flat.get
+    if get("model.num_layers") == 1:
+        flat["model.dropout"] = 0.0
+    if get("optim.name") != "sgd":
+        flat["optim.momentum"] = 0.0
+    if get("optim.name") == "adamw" and get("optim.weight_decay") == 0:
+        flat["optim.name"] = "adam"
+    schedule = get("optim.schedule.name")
+    if schedule not in ("step", "exponential", "plateau"):
+        flat["optim.schedule.gamma"] = None
+    if schedule != "step":
+        flat["optim.schedule.step_epochs"] = None
+    if schedule != "cosine":
+        flat["optim.schedule.min_factor"] = 0.0
+    if schedule != "plateau":
+        flat["optim.schedule.patience"] = None
+        if get("train.patience") is None:
+            flat["train.min_delta"] = 0.0
+    return flat
+
+
+def pack_key(config: Flat) -> tuple[Value, ...]:
+    """Name the shapes that trials of one pack share."""
+    return tuple(_hashable(config.get(key)) for key in PACK_KEYS)
+
+
+PACK_KEYS = (
+    "data.name",
+    "data.path",
+    "data.lookback",
+    "data.horizon",
+    "data.normalization",
+    "data.layout",
+    "model.num_layers",
+    "model.hidden_size",
+    "model.head",
+    "train.batch_size",
+)
+
+
+def _split_adds_up(split: tuple[float, ...]) -> str | None:
+    if any(part <= 0 for part in split):
+        return f"data.split={list(split)}: every part must be positive (train, validation, test)"
+    if abs(sum(split) - 1) > 1e-6 and any(part != int(part) for part in split):
+        return f"data.split={list(split)}: shares must add up to 1; or give whole numbers of rows"
+    return None
+
+
+def _plateau_comes_in_time(name: str, patience: int, stop: int | None, epochs: int) -> str | None:
+    if name == "plateau" and stop is not None and patience >= stop:
+        return (
+            f"optim.schedule.patience={patience} with train.patience={stop}: training stops before "
+            "the rate is reduced; make optim.schedule.patience smaller than train.patience"
+        )
+    if name == "plateau" and patience >= epochs:
+        return (
+            f"optim.schedule.patience={patience} with train.epochs={epochs}: the rate is never "
+            "reduced; make optim.schedule.patience smaller than train.epochs"
+        )
+    return None
+
+
+def _step_comes_in_time(name: str, step: int | None, epochs: int) -> str | None:
+    if name == "step" and step is not None and step >= epochs:
+        return (
+            f"optim.schedule.step_epochs={step} with train.epochs={epochs}: the rate is never "
+            "reduced; make optim.schedule.step_epochs smaller than train.epochs"
+        )
+    return None
+
+
+def _warmup_ends(warmup: int, epochs: int) -> str | None:
+    if warmup >= epochs:
+        return (
+            f"optim.schedule.warmup_epochs={warmup} with train.epochs={epochs}: the warm-up never "
+            "ends; make it shorter than train.epochs"
+        )
+    return None
+
+
+def _columns_differ(target: tuple[str, ...], covariates: tuple[str, ...]) -> str | None:
+    columns = [*target, *covariates]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        return f"data.target and data.covariates: {', '.join(twice)} is named twice; name it once"
+    return None
+
+
+RULES: Sequence[tuple[tuple[str, ...], Callable[..., str | None]]] = (
+    (("data.split",), _split_adds_up),
+    (("data.target", "data.covariates"), _columns_differ),
+    (
+        ("optim.schedule.name", "optim.schedule.patience", "train.patience", "train.epochs"),
+        _plateau_comes_in_time,
+    ),
+    (("optim.schedule.name", "optim.schedule.step_epochs", "train.epochs"), _step_comes_in_time),
+    (("optim.schedule.warmup_epochs", "train.epochs"), _warmup_ends),
+)
+
+
+def _fields(group: type, prefix: str = "") -> dict[str, tuple[Any, Value]]:
+    found: dict[str, tuple[Any, Value]] = {}
+    kinds = get_type_hints(group)
+    for item in dataclasses.fields(group):
+        key, kind = prefix + item.name, kinds[item.name]
+        if dataclasses.is_dataclass(kind):
+            found.update(_fields(cast(type, kind), f"{key}."))
+            continue
+        if item.default_factory is not dataclasses.MISSING:
+            default = item.default_factory()
+        else:
+            default = None if item.default is dataclasses.MISSING else item.default
+        found[key] = (_limited(kind, LIMITS.get(key)), default)
+    return found
+
+
+def _limited(kind: Any, limit: Any) -> Any:
+    if limit is None:
+        return kind
+    inner = [part for part in get_args(kind) if part is not type(None)]
+    if isinstance(kind, UnionType) and len(inner) == 1:
+        return Annotated[inner[0], limit] | None
+    return Annotated[kind, limit]
+
+
+_FIELDS = _fields(Settings)
+ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
+    key: TypeAdapter(kind, config=ConfigDict(strict=True)) for key, (kind, _) in _FIELDS.items()
+}
+DEFAULTS: Mapping[str, Value] = {key: default for key, (_, default) in _FIELDS.items()}
+_WHOLE = TypeAdapter(Settings, config=ConfigDict(extra="forbid", strict=True))
+
+GUIDE_RANGES = {
+    "model.hidden_size": "the guide uses 50 to 500",
+    "model.num_layers": "the guide uses 1 to 3 or more",
+    "model.dropout": "the guide uses 0.2 to 0.5",
+    "optim.lr": "the guide uses 0.0001 to 0.01",
+    "optim.weight_decay": "the guide uses 0.0001 to 0.001",
+    "train.batch_size": "the guide uses 8 to 256",
+    "train.epochs": "the guide uses 50 to 100",
+    "data.lookback": "the guide uses 10 to 200",
+}
+
+
+def _reason(error: ValidationError, value: Value) -> str:
+    first = error.errors()[0]
+    kind, message = first["type"], first["msg"]
+    if kind == "literal_error":
+        return f"no such choice; there are {first['ctx']['expected']}"
+    message = message.removeprefix("Input should be ").removeprefix("Value should ")
+    return f"must be {message} (got {type(value).__name__} {value!r})"
+
+
+def _line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key}: {first['msg'].lower()}; add it to the configuration"
+
+
+def _hashable(value: Value) -> Value:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
