@@ -51,10 +51,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
     for key, value in flat.items():
         check_value(key, value)
     check_rules([flat])
-    try:
-        return _WHOLE.validate_python(config)
-    except ValidationError as error:
-        raise BadInput(_line(error)) from None
+    return cast(Settings, _build(Settings, config))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
@@ -242,7 +239,6 @@ ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     key: TypeAdapter(kind, config=ConfigDict(strict=True)) for key, (kind, _) in _FIELDS.items()
 }
 DEFAULTS: Mapping[str, Value] = {key: default for key, (_, default) in _FIELDS.items()}
-_WHOLE = TypeAdapter(Settings, config=ConfigDict(extra="forbid", strict=True))
 
 GUIDE_RANGES = {
     "model.hidden_size": "the guide uses 50 to 500",
@@ -265,10 +261,19 @@ def _reason(error: ValidationError, value: Value) -> str:
     return f"must be {message} (got {type(value).__name__} {value!r})"
 
 
-def _line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return f"{key}: {first['msg'].lower()}; add it to the configuration"
+def _build(group: type, config: Mapping[str, Any], prefix: str = "") -> object:
+    kinds = get_type_hints(group)
+    values: dict[str, object] = {}
+    for item in dataclasses.fields(group):
+        kind = kinds[item.name]
+        if dataclasses.is_dataclass(kind):
+            part = config.get(item.name, {})
+            values[item.name] = _build(cast(type, kind), part, f"{prefix}{item.name}.")
+        elif item.name in config:
+            values[item.name] = config[item.name]
+        elif item.default is item.default_factory:  # both missing: required
+            raise BadInput(f"{prefix}{item.name} is missing; add it to the configuration")
+    return group(**values)
 
 
 def _hashable(value: Value) -> Value:
