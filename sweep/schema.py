@@ -50,8 +50,14 @@ def parse(config: Mapping[str, Any]) -> Settings:
     flat = flatten(config)
     for key, value in flat.items():
         check_value(key, value)
+    settings = cast(Settings, _build(Settings, config))
     check_rules([flat])
-    return cast(Settings, _build(Settings, config))
+    return settings
+
+
+def settings_of(config: Flat) -> Settings:
+    """Read a flat configuration that was checked already; missing keys take their defaults."""
+    return cast(Settings, _build(Settings, unflatten(config)))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
@@ -63,6 +69,18 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def unflatten(config: Flat) -> dict[str, Any]:
+    """Turn dotted keys into nested groups."""
+    tree: dict[str, Any] = {}
+    for key, value in config.items():
+        *path, last = key.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
 
 
 def check_value(key: str, value: Value) -> None:

@@ -1,0 +1,217 @@
+"""Tell Hydra how to train one LSTM, and sweep what it may do with many."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweep import schema
+from sweep.plan.application import (
+    ATTRIBUTE,
+    Application,
+    Cost,
+    Epoch,
+    Flat,
+    OnEpoch,
+    Result,
+    Scores,
+    Tree,
+    Winner,
+)
+from sweep.plan.settings import Settings
+from sweep.plan.trial import Value
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Train one configuration in this process, print its result, return its objective."""
+    from omegaconf import OmegaConf
+
+    tree = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(tree, dict)
+    warm()
+    result = run({str(key): value for key, value in tree.items()}, _print_epoch)
+    if result.failure is not None:
+        print(f"{result.state}: {result.failure.text}; {result.failure.remedy}")  # noqa: T201
+    else:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+        print(f"{result.state}: {scores}")  # noqa: T201
+    return result.objective
+
+
+def check(configs: Sequence[Flat]) -> None:
+    """Refuse configurations that cannot be trained, before anything starts.
+
+    Each distinct value of a key is looked at once. Raises BadInput.
+    """
+    seen: dict[str, set[Value]] = {}
+    for config in configs:
+        for key, value in config.items():
+            known = seen.setdefault(key, set())
+            token = repr(value)
+            if token not in known:
+                known.add(token)
+                schema.check_value(key, value)
+    schema.check_rules(configs)
+
+
+def prepare(configs: Sequence[Flat]) -> dict[str, Value]:
+    """Read the data once and place the windows of every configuration.
+
+    Returns the data's hash. Raises BadInput.
+    """
+    from sweep.train import data
+
+    hashes: dict[str, str] = {}
+    for settings in _distinct(configs, DATA_KEYS):
+        series = data.load(settings.data)
+        data.windows(series, settings.data)
+        hashes[settings.data.name] = series.hash
+    return {"data": hashes}
+
+
+def cost(config: Flat) -> Cost:
+    """Say what a configuration costs at most: epochs, and floating-point operations."""
+    return _cost(_project(config, COST_KEYS))
+
+
+def warm() -> None:
+    """Import what every trial needs, and keep torch to one thread."""
+    import torch
+
+    import sweep.train.loop
+    import sweep.train.score  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def run(tree: Tree, on_epoch: OnEpoch) -> Result:
+    """Train one resolved configuration.
+
+    Raises BadInput for settings or data that cannot be used.
+    """
+    import numpy as np
+
+    from sweep.train import loop
+
+    def tell(epoch: loop.Epoch) -> bool:
+        metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
+        on_epoch(Epoch(epoch.number, metrics))
+        return False
+
+    trained = loop.train(schema.parse(tree), on_epoch=tell)
+    weights: bytes | None = None
+    if trained.weights:
+        buffer = io.BytesIO()
+        np.savez(buffer, **dict(trained.weights))  # type: ignore[arg-type]
+        weights = buffer.getvalue()
+    return Result(
+        state=trained.state,
+        objective=trained.objective,
+        metrics=trained.metrics,
+        history=trained.history,
+        failure=trained.failure,
+        weights=weights,
+        device=trained.device,
+    )
+
+
+def baselines(tree: Tree) -> Scores:
+    """Score what needs no network on the same validation and test windows."""
+    from dataclasses import asdict
+
+    from sweep.train.baselines import baselines as measure
+
+    found = measure(schema.parse(tree).data)
+    return {
+        name: {k: v for k, v in asdict(baseline).items() if isinstance(v, float)}
+        for name, baseline in found.items()
+    }
+
+
+def crown(tree: Tree, weights: bytes) -> Winner:
+    """Score stored weights on the test windows and make the files that forecasting needs."""
+    import numpy as np
+
+    from sweep.train.predict import forecaster
+    from sweep.train.score import score
+
+    settings = schema.parse(tree)
+    with np.load(io.BytesIO(weights), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    with tempfile.TemporaryDirectory() as folder:
+        forecaster(settings, weights=arrays).save(Path(folder))
+        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    return Winner(metrics=score(settings, weights=arrays, part="test"), model=files)
+
+
+def tracking(tree: Tree) -> Mapping[str, Value]:
+    """Say where a study wants to be tracked."""
+    group: Mapping[str, Value] = tree.get("tracking", {})
+    return group
+
+
+def _distinct(configs: Sequence[Flat], keys: Sequence[str]) -> list[Settings]:
+    found = {_project(config, keys): config for config in configs}
+    return [schema.settings_of(config) for config in found.values()]
+
+
+def _project(config: Flat, keys: Sequence[str]) -> tuple[Value, ...]:
+    values = (config.get(key) for key in keys)
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+@lru_cache(maxsize=65536)
+def _cost(values: tuple[Value, ...]) -> Cost:
+    from sweep.train import data
+    from sweep.train.cost import cost as count
+
+    listed = (list(value) if isinstance(value, tuple) else value for value in values)
+    settings = schema.settings_of(dict(zip(COST_KEYS, listed, strict=True)))
+    rows = data.load(settings.data).train_end
+    return Cost(settings.train.epochs, count(settings, train_rows=rows).flop)
+
+
+def _print_epoch(epoch: Epoch) -> None:
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in epoch.metrics.items())
+    print(f"epoch {epoch.number}: {scores}", flush=True)  # noqa: T201
+
+
+DATA_KEYS = tuple(key for key in schema.ADAPTERS if key.startswith("data."))
+COST_KEYS = (
+    *DATA_KEYS,
+    "model.hidden_size",
+    "model.num_layers",
+    "train.batch_size",
+    "train.epochs",
+)
+
+APPLICATION = Application(
+    objective="val_loss",
+    test="test_mse",
+    check=check,
+    canonical=schema.canonical,
+    pack_key=schema.pack_key,
+    prepare=prepare,
+    cost=cost,
+    warm=warm,
+    run=run,
+    baselines=baselines,
+    crown=crown,
+    tracking=tracking,
+    loader="sweep.train.predict:load",
+)
+setattr(train, ATTRIBUTE, APPLICATION)
+
+
+def configs() -> Path:
+    """Find the shipped configurations: in the wheel beside this file, in a checkout above it."""
+    inside: Any = Path(__file__).parent / "hydra_configs"
+    place: Path = inside if inside.is_dir() else Path(__file__).parent.parent / "hydra_configs"
+    return place

@@ -1,0 +1,56 @@
+"""Where packs run: one small protocol, and one room a place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from sweep.plan.exits import Verdict
+
+
+class Stage(Enum):
+    """What happened to a pack."""
+
+    STARTED = "started"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PackEvent:
+    """One thing that happened to one pack, in words that a person may read."""
+
+    pack: int
+    stage: Stage
+    text: str = ""
+    verdict: Verdict | None = None  # once it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One round, as a cluster needs to know it."""
+
+    store: str  # address
+    study: str
+    round: int
+    packs: Sequence[int]
+    task: str
+    max_attempts: int  # counted ends of one pack before it is given up
+
+
+class Cluster(Protocol):
+    """Runs the packs of one round, each by `python -m sweep.worker` or its like."""
+
+    def submit(self, work: Work) -> None:
+        """Take a round in; the same round twice is taken once."""
+
+    def observe(self, timeout_s: float) -> list[PackEvent]:
+        """Wait for news, at most `timeout_s`, and return it in order."""
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether no pack runs or waits any more."""
+
+    def stop(self, grace_s: float) -> None:
+        """End what runs: ask first, kill after the grace; nothing waits afterwards."""

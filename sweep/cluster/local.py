@@ -1,0 +1,197 @@
+"""Run packs on this machine, each in a process forked from one that has imported everything."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections import deque
+from typing import Any
+
+from sweep.cluster import PackEvent, Stage, Work
+from sweep.errors import BadInput, Unreachable
+from sweep.plan.exits import Verdict, describe, verdict
+
+log = logging.getLogger(__name__)
+
+ONE_THREAD = {  # one worker a core: two threads each made a step up to eleven times slower
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+FREE_REPEATS = 100  # ends that are nobody's fault, per pack, before they are taken for a fault
+
+
+class LocalCluster:
+    """Keep `workers` packs running until none is left; repeat a pack as a Job would.
+
+    The workers' parent is `python -m sweep.worker warm`. It and they end when this process ends,
+    however it ends.
+    """
+
+    def __init__(self, *, workers: int) -> None:
+        self.workers = workers
+        self.work: Work | None = None
+        self.waiting: deque[int] = deque()
+        self.running: set[int] = set()
+        self.counted: dict[int, int] = {}
+        self.repeated: dict[int, int] = {}
+        self.parent: subprocess.Popen[bytes] | None = None
+        self._unread = b""
+        self._lifeline: int | None = None
+
+    def submit(self, work: Work) -> None:
+        """Take a round in and start the workers' parent."""
+        if self.work == work:
+            return
+        self.work = work
+        self.waiting = deque(work.packs)
+        self.counted.clear()
+        self.repeated.clear()
+        self._start(work)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether no pack runs or waits any more."""
+        return not self.waiting and not self.running
+
+    def observe(self, timeout_s: float) -> list[PackEvent]:
+        """Start what there is room for, then wait for news, at most `timeout_s`."""
+        assert self.work is not None
+        while self.waiting and len(self.running) < self.workers:
+            number = self.waiting.popleft()
+            self.running.add(number)
+            self._tell({"pack": number})
+        return self._hear(timeout_s)
+
+    def stop(self, grace_s: float) -> None:
+        """End what runs: ask first, kill after the grace."""
+        self.waiting.clear()
+        if self.parent is None:
+            return
+        self._signal(signal.SIGTERM)
+        try:
+            self.parent.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self.parent.wait()
+        self._close()
+        self.running.clear()
+
+    def _start(self, work: Work) -> None:
+        self._close()
+        read_end, self._lifeline = os.pipe()
+        command = [sys.executable, "-m", "sweep.worker", "warm", str(read_end)]
+        try:
+            self.parent = subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[read_end],
+                start_new_session=True,  # Ctrl-C is for the client, which then tells the workers
+                env={**os.environ, **ONE_THREAD},
+            )
+        finally:
+            os.close(read_end)
+        self._tell(
+            {"store": work.store, "study": work.study, "round": work.round, "task": work.task}
+        )
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        assert self.parent is not None
+        assert self.parent.stdin is not None
+        try:
+            self.parent.stdin.write(json.dumps(message).encode() + b"\n")
+            self.parent.stdin.flush()
+        except BrokenPipeError:
+            log.debug("the workers' parent has ended")  # _hear sees it and starts another
+
+    def _hear(self, timeout_s: float) -> list[PackEvent]:
+        assert self.parent is not None
+        assert self.parent.stdout is not None
+        file = self.parent.stdout.fileno()
+        ready, _, _ = select.select([file], [], [], timeout_s)
+        if not ready:
+            return []
+        data = os.read(file, 1 << 16)
+        if not data:
+            return self._parent_died()
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        events = [self._event(json.loads(line)) for line in lines]
+        return [event for event in events if event is not None]
+
+    def _event(self, message: dict[str, Any]) -> PackEvent | None:
+        if "refused" in message:
+            raise BadInput(message["refused"])
+        number = int(message["pack"])
+        if "pid" in message:
+            return PackEvent(number, Stage.STARTED, f"process {message['pid']}")
+        return self._ended(number, int(message["exit"]))
+
+    def _ended(self, number: int, code: int) -> PackEvent:
+        self.running.discard(number)
+        judged = verdict(code)
+        if judged is Verdict.COUNT:
+            self.counted[number] = self.counted.get(number, 0) + 1
+        if judged is Verdict.AGAIN:
+            self.repeated[number] = self.repeated.get(number, 0) + 1
+        assert self.work is not None
+        over = (
+            self.counted.get(number, 0) >= self.work.max_attempts
+            or self.repeated.get(number, 0) >= FREE_REPEATS
+        )
+        if judged in (Verdict.COUNT, Verdict.AGAIN):
+            if over:
+                judged = Verdict.FAIL_PACK
+            else:
+                self.waiting.appendleft(number)
+        if judged is Verdict.FAIL_ROUND:
+            self.waiting.clear()
+        return PackEvent(number, Stage.ENDED, f"worker {describe(code)}", judged)
+
+    def _parent_died(self) -> list[PackEvent]:
+        assert self.parent is not None
+        assert self.work is not None
+        code = self.parent.wait()
+        self._signal(signal.SIGKILL)  # its children, so that no pack has two writers
+        lost = sorted(self.running)
+        if not lost and not self.waiting:
+            return []
+        if not lost:
+            raise Unreachable(
+                f"the local workers' parent {describe(code)} before any pack ran; "
+                "see the lines above, or run `python -m sweep.worker warm` by hand"
+            )
+        events = [self._ended(number, code) for number in lost]
+        self._start(self.work)
+        return events
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.parent is not None
+        try:
+            os.killpg(self.parent.pid, number)
+        except ProcessLookupError:
+            log.debug("nothing of the workers' session is left")
+
+    def _close(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        if self.parent is not None:
+            for pipe in (self.parent.stdin, self.parent.stdout):
+                if pipe is not None:
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:
+                        log.debug("the workers' parent had ended")
+            if self.parent.poll() is None:
+                try:
+                    self.parent.wait(5)
+                except subprocess.TimeoutExpired:
+                    self._signal(signal.SIGKILL)
+                    self.parent.wait()
+        self._unread = b""

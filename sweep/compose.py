@@ -1,0 +1,242 @@
+"""Compose a multirun once, and set each trial's values on what was composed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sweep.errors import BadInput, SweepError, UnknownName
+from sweep.plan.round import Base, set_values
+from sweep.plan.trial import Trial, Value
+
+SAMPLES = 3  # trials that are composed by Hydra as well, to prove the short cut
+
+
+class Kind(StrEnum):
+    """How an override acts."""
+
+    PLAIN = "plain"  # sets a value on the composed tree
+    STRUCTURAL = "structural"  # changes what is composed
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One override string, parsed once however often it occurs."""
+
+    kind: Kind
+    key: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What a multirun composes to: few bases and, for each trial, the values set on one of them."""
+
+    bases: list[Base]
+    trials: list[Trial]
+    plain: bool  # False: a tree is typed or holds what JSON cannot; workers let Hydra compose
+
+
+def compose(
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    loader: ConfigLoader,
+    master: DictConfig,
+    first_number: int = 0,
+) -> Composition:
+    """Turn override lists into bases and trials; each distinct structure is composed once.
+
+    An override that all jobs share is part of the base. Raises BadInput where Hydra refuses an
+    override, or a value is set on a key that does not exist.
+    """
+    parse = _parser(loader)
+    common = _common(job_overrides)
+    groups: dict[tuple[str, ...], int] = {}
+    trees: list[DictConfig] = []
+    bases: list[Base] = []
+    known: list[set[str]] = []
+    trials: list[Trial] = []
+    for i, overrides in enumerate(job_overrides):
+        structural, values = _split(overrides, common, parse)
+        base = groups.get(structural)
+        if base is None:
+            base = groups[structural] = len(bases)
+            tree = _load(loader, master, structural)
+            trees.append(tree)
+            config = to_tree(tree)
+            bases.append(Base(structural, config))
+            known.append(set(_keys(config)))
+        if not values.keys() <= known[base]:
+            unknown = next(key for key in values if key not in known[base])
+            raise UnknownName("configuration key", unknown, known[base])
+        trials.append(Trial(first_number + i, base, values))
+    plain = all(is_plain(tree) for tree in trees)
+    composition = Composition(bases, trials, plain)
+    if plain:
+        _prove(composition, job_overrides, loader=loader, master=master)
+    return composition
+
+
+def _parser(loader: ConfigLoader) -> Callable[[str], Parsed]:
+    parser = OverridesParser.create(config_loader=loader)
+    memo: dict[str, Parsed] = {}
+
+    def parse(text: str) -> Parsed:
+        parsed = memo.get(text)
+        if parsed is None:
+            try:
+                override = parser.parse_override(text)
+            except HydraException as error:
+                raise BadInput(f"{text}: {_first_line(error)}") from None
+            parsed = memo[text] = _classify(override, loader)
+        return parsed
+
+    return parse
+
+
+def _classify(override: Override, loader: ConfigLoader) -> Parsed:
+    key = override.key_or_group
+    value = override.value()
+    structural = (
+        override.is_add()
+        or override.is_force_add()
+        or override.is_delete()
+        or override.package is not None
+        or key == "hydra"
+        or key.startswith(("hydra.", "hydra/"))
+        or "${" in str(value)
+        or not _is_json(value)
+        or _is_group(key, loader)
+    )
+    return Parsed(Kind.STRUCTURAL if structural else Kind.PLAIN, key, value)
+
+
+def _is_group(key: str, loader: ConfigLoader) -> bool:
+    parent, _, name = key.rpartition("/")
+    return name in loader.list_groups(parent)
+
+
+def _common(job_overrides: Sequence[Sequence[str]]) -> frozenset[str]:
+    if not job_overrides:
+        return frozenset()
+    common = set(job_overrides[0])
+    for overrides in job_overrides:
+        common.intersection_update(overrides)
+    return frozenset(common)
+
+
+def _split(
+    overrides: Sequence[str], common: frozenset[str], parse: Callable[[str], Parsed]
+) -> tuple[tuple[str, ...], dict[str, Value]]:
+    structural: list[str] = []
+    values: dict[str, Value] = {}
+    for text in overrides:
+        parsed = parse(text)
+        if text in common or parsed.kind is Kind.STRUCTURAL:
+            structural.append(text)
+        else:
+            values[parsed.key] = parsed.value
+    if len(structural) + len(values) != len(overrides):
+        return tuple(overrides), {}  # a key is set twice: let Hydra decide
+    return tuple(structural), values
+
+
+def _load(loader: ConfigLoader, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    try:
+        return loader.load_sweep_config(master, list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(explain(error)) from None
+
+
+def explain(error: Exception) -> str:
+    """Say in one line what Hydra says in several."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        lines += [line.strip() for line in str(cause).splitlines()[:1]]
+    return " ".join(line for line in lines if not line.startswith(("full_key", "object_type")))
+
+
+def to_tree(config: DictConfig) -> dict[str, Any]:
+    """Turn a composed configuration into nested mappings, without the hydra node, unresolved."""
+    tree = OmegaConf.to_container(config, resolve=False)
+    if not isinstance(tree, dict):
+        raise SweepError("the composed configuration is not a mapping")
+    return {str(k): v for k, v in tree.items() if k != "hydra"}
+
+
+def is_plain(config: DictConfig) -> bool:
+    """Tell whether everything but the hydra node is untyped and clean JSON."""
+    return all(_is_untyped(config._get_node(key)) for key in config if key != "hydra") and _is_json(
+        to_tree(config)
+    )
+
+
+def _is_untyped(node: Any) -> bool:
+    if isinstance(node, DictConfig):
+        if node._metadata.object_type not in (None, dict):
+            return False
+        if node._is_none() or node._is_missing() or node._is_interpolation():
+            return True
+        return all(_is_untyped(node._get_node(key)) for key in node)
+    if isinstance(node, ListConfig):
+        if node._is_none() or node._is_missing() or node._is_interpolation():
+            return True
+        return all(_is_untyped(node._get_node(i)) for i in range(len(node)))
+    return node._metadata.ref_type is Any
+
+
+def _is_json(value: Any) -> bool:
+    if value is None or isinstance(value, bool | int | str):
+        return True
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    if isinstance(value, list):
+        return all(_is_json(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    return False
+
+
+def _keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for key, value in config.items():
+        keys.append(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            keys.extend(_keys(value, f"{prefix}{key}."))
+    return keys
+
+
+def _prove(
+    composition: Composition,
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    loader: ConfigLoader,
+    master: DictConfig,
+) -> None:
+    varied = [i for i, trial in enumerate(composition.trials) if trial.values]
+    chosen = random.Random(0).sample(varied, min(SAMPLES, len(varied)))  # noqa: S311
+    for i in chosen:
+        trial = composition.trials[i]
+        ours = set_values(composition.bases[trial.base].config, trial.values)
+        theirs = to_tree(_load(loader, master, job_overrides[i]))
+        if ours != theirs:
+            raise BadInput(
+                f"trial {trial.number} ({' '.join(job_overrides[i])}) composes differently when "
+                "its values are set on the shared configuration: a config group reads a varied "
+                "value in its defaults list; give that group as an override of its own"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].strip()

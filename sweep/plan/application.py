@@ -1,0 +1,76 @@
+"""Say what an application may tell sweep about itself, by an attribute of its task function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweep.plan.trial import Failure, State, Value
+
+Flat = Mapping[str, Value]  # dotted key to value
+Tree = Mapping[str, Any]  # nested groups, resolved
+Scores = Mapping[str, Mapping[str, float]]  # baseline to {"val_mse": ..., "test_mse": ...}
+
+ATTRIBUTE = "sweep_application"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a trial costs at most."""
+
+    epochs: int
+    flop: float  # floating-point operations of training
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the training of one trial came to."""
+
+    state: State
+    objective: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: Mapping[str, list[float | None]] = field(default_factory=dict)
+    failure: Failure | None = None
+    weights: bytes | None = None  # in a form that the application itself reads
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch of a trial came to, as it ends."""
+
+    number: int  # from 1
+    metrics: Mapping[str, float]
+
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Winner:
+    """What is kept of the winning configuration, one of its seeds."""
+
+    metrics: Mapping[str, float]  # on the test part
+    model: Mapping[str, bytes]  # file name to content: all that prediction needs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What sweeper, launcher and worker may do with a task beyond calling it."""
+
+    objective: str  # what the number is called
+    test: str  # what the same number on the test part is called
+    direction: str = "minimize"
+    seed_key: str = "train.seed"
+    check: Callable[[Sequence[Flat]], None]  # raises BadInput
+    canonical: Callable[[Flat], Flat]  # equal for trials that are equal in effect
+    pack_key: Callable[[Flat], Hashable]  # equal for trials that may share a pack
+    prepare: Callable[[Sequence[Flat]], dict[str, Value]]  # reads the data; facts; BadInput
+    cost: Callable[[Flat], Cost]
+    warm: Callable[[], None]  # imports what every trial needs
+    run: Callable[[Tree, OnEpoch], Result]
+    baselines: Callable[[Tree], Scores]
+    crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
+    tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
+    loader: str  # module:function that opens the files of Winner.model

@@ -1,0 +1,81 @@
+"""Name the objects of one study in its store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+STUDY = "study.json"
+STOP = "stop.json"
+BEST = "best.json"
+BASELINES = "baselines.json"
+WINNER = "winner.json"
+PARENT_RUN = "parent-run.json"
+LEASE = "lease.json"
+ROUNDS = "rounds/"
+PACKS = "packs/"
+FAILURES = "failures/"
+
+_ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
+_RESULTS = re.compile(r"packs/(\d+)/results-(\d+)-(\d+)\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFile:
+    """Whose records a records file holds."""
+
+    pack: int
+    attempt: int
+    part: int
+
+
+def round_key(number: int) -> str:
+    """Name a round."""
+    return f"{ROUNDS}{number:04d}.json"
+
+
+def pack_prefix(pack: int) -> str:
+    """Name the part of the study that belongs to a pack."""
+    return f"{PACKS}{pack:05d}/"
+
+
+def attempt_key(pack: int, attempt: int) -> str:
+    """Name an attempt."""
+    return f"{pack_prefix(pack)}attempt-{attempt}.json"
+
+
+def results_key(pack: int, attempt: int, part: int = 1) -> str:
+    """Name a records file."""
+    return f"{pack_prefix(pack)}results-{attempt}-{part:04d}.jsonl"
+
+
+def log_key(pack: int) -> str:
+    """Name what the workers of a pack printed."""
+    return f"{pack_prefix(pack)}log"
+
+
+def trial_prefix(trial: int) -> str:
+    """Name the part of the study that belongs to a trial."""
+    return f"trials/{trial:06d}/"
+
+
+def weights_key(trial: int) -> str:
+    """Name the weights of a trial's best epoch."""
+    return f"{trial_prefix(trial)}weights"
+
+
+def failure_key(trial: int) -> str:
+    """Name the mark of a failed trial; marks are counted without reading records."""
+    return f"{FAILURES}{trial:06d}"
+
+
+def attempt_of(key: str) -> int | None:
+    """Read the attempt's number off its key; None for another kind of object."""
+    match = _ATTEMPT.fullmatch(key)
+    return int(match[2]) if match else None
+
+
+def results_of(key: str) -> ResultsFile | None:
+    """Read pack, attempt and part off a records file's key; None for another kind of object."""
+    match = _RESULTS.fullmatch(key)
+    return ResultsFile(int(match[1]), int(match[2]), int(match[3])) if match else None

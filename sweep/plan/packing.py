@@ -1,0 +1,59 @@
+"""Decide which trials share a pack, and in which order packs run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+from sweep.plan.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Trials that share one worker, and on a GPU one training array."""
+
+    number: int
+    trials: tuple[int, ...]  # trial numbers, in the order of training
+
+
+def pack(
+    trials: Sequence[Trial],
+    *,
+    same: Callable[[Trial], Hashable],
+    cost: Callable[[Trial], float],
+    capacity: int,
+    first_number: int = 0,
+) -> list[Pack]:
+    """Group trials for which `same` agrees, at most `capacity` to a pack; long packs first.
+
+    `cost` is in any unit; it orders packs and, within a group, trials.
+    """
+    groups: dict[Hashable, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(same(trial), []).append(trial)
+    packs: list[tuple[float, tuple[int, ...]]] = []
+    for group in groups.values():
+        for members in _deal(group, capacity=capacity):
+            total = sum(cost(trial) for trial in members)
+            packs.append((total, tuple(trial.number for trial in members)))
+    packs.sort(key=lambda item: (-item[0], item[1]))
+    return [Pack(first_number + i, numbers) for i, (_, numbers) in enumerate(packs)]
+
+
+def local_capacity(trials: int, *, workers: int, most: int = 16) -> int:
+    """Choose a capacity that leaves each worker at least eight packs to even out their ends."""
+    return max(1, min(most, math.ceil(trials / (8 * workers))))
+
+
+def _deal(group: Sequence[Trial], *, capacity: int) -> list[list[Trial]]:
+    # Equal parts rather than full packs and a remainder: the last pack decides when a round ends.
+    parts = math.ceil(len(group) / capacity)
+    size, extra = divmod(len(group), parts)
+    dealt: list[list[Trial]] = []
+    start = 0
+    for i in range(parts):
+        end = start + size + (1 if i < extra else 0)
+        dealt.append(list(group[start:end]))
+        start = end
+    return dealt

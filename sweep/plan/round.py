@@ -1,0 +1,191 @@
+"""Write a study and its rounds as JSON that can be read, compared and replayed by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from sweep.errors import BadInput, CorruptPlan
+from sweep.plan.packing import Pack
+from sweep.plan.trial import Trial, Value
+
+FORMAT = 1
+STUDY_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One multirun and everything that came of it: what all its rounds have in common."""
+
+    name: str
+    created: float  # UTC seconds since 1970
+    task: str  # module:function, or path.py:function
+    job: str  # Hydra's job name
+    directory: str = ""  # where the client stood; paths of data are relative to it
+    direction: str = "minimize"
+    objective: str = "objective"  # what the number is called
+    overrides: tuple[str, ...] = ()  # what the person typed
+    grid: Mapping[str, list[Value]] = field(default_factory=dict)  # varied key to its values
+    limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed
+    tracking: Mapping[str, Value] = field(default_factory=dict)  # uri, experiment, register
+    facts: Mapping[str, Value] = field(default_factory=dict)  # data hash, git sha, versions, device
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One composed configuration, without the values that vary; nothing in it is resolved."""
+
+    overrides: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one launch or one resume added to a study."""
+
+    number: int
+    bases: Sequence[Base]
+    trials: Sequence[Trial]
+    packs: Sequence[Pack]
+
+
+def check_study_name(name: str) -> str:
+    """Refuse a study id that is no DNS label of at most 40 characters.
+
+    Raises BadInput.
+    """
+    if not STUDY_NAME.fullmatch(name):
+        raise BadInput(
+            f"hydra.launcher.study={name}: a study's name has at most 40 characters, lower-case "
+            "letters, digits and '-', begins with a letter and does not end with '-'"
+        )
+    return name
+
+
+def study_name(job: str, *, stamp: str, tail: str) -> str:
+    """Make a study id of the job's name, a time like 20261122-170100 and four hex digits."""
+    stem = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-") or "study"
+    if not stem[0].isalpha():
+        stem = f"s-{stem}"
+    return check_study_name(f"{stem[:19].rstrip('-')}-{stamp}-{tail}")
+
+
+def study_to_bytes(study: Study) -> bytes:
+    """Write study.json."""
+    return _dump({"format": FORMAT, **asdict(study)})
+
+
+def study_from_bytes(data: bytes, *, where: str) -> Study:
+    """Read study.json.
+
+    Raises CorruptPlan, naming `where`.
+    """
+    body = _load(data, where)
+    known = {f.name for f in fields(Study)}
+    try:
+        values = {k: v for k, v in body.items() if k in known}
+        values["overrides"] = tuple(values.get("overrides", ()))
+        return Study(**values)
+    except TypeError as error:
+        raise CorruptPlan(f"{where}: not a study ({error}); restore the file") from None
+
+
+def round_to_bytes(round_: Round) -> bytes:
+    """Write one round; trials stand as rows, their keys once per shape."""
+    shapes: dict[tuple[str, ...], int] = {}
+    rows: list[list[Value]] = []
+    for trial in round_.trials:
+        shape = shapes.setdefault(tuple(trial.values), len(shapes))
+        rows.append([trial.number, trial.base, shape, trial.same_as, *trial.values.values()])
+    body: dict[str, Value] = {
+        "format": FORMAT,
+        "round": round_.number,
+        "bases": [{"overrides": list(b.overrides), "config": b.config} for b in round_.bases],
+        "keys": [list(shape) for shape in shapes],
+        "columns": ["number", "base", "keys", "same_as", "values..."],
+        "trials": rows,
+        "packs": [[p.number, list(p.trials)] for p in round_.packs],
+    }
+    body["hash"] = digest(body)
+    return _dump(body)
+
+
+def round_from_bytes(data: bytes, *, where: str) -> Round:
+    """Read one round and check it against its own hash.
+
+    Raises CorruptPlan, naming `where`.
+    """
+    body = _load(data, where)
+    expected = body.pop("hash", None)
+    if digest(body) != expected:
+        raise CorruptPlan(f"{where}: its content does not match its hash; restore the file")
+    try:
+        keys = body["keys"]
+        return Round(
+            number=body["round"],
+            bases=[Base(tuple(b["overrides"]), b["config"]) for b in body["bases"]],
+            trials=[
+                Trial(number, base, dict(zip(keys[shape], values, strict=True)), same_as)
+                for number, base, shape, same_as, *values in body["trials"]
+            ],
+            packs=[Pack(number, tuple(trials)) for number, trials in body["packs"]],
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CorruptPlan(f"{where}: not a round ({error!r}); restore the file") from None
+
+
+def digest(body: Value) -> str:
+    """Hash a JSON value independently of the order of its keys."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def set_values(config: Mapping[str, Any], values: Mapping[str, Value]) -> dict[str, Any]:
+    """Copy a nested configuration and set dotted keys in the copy."""
+    tree = _copy(config)
+    for key, value in values.items():
+        *path, last = key.split(".")
+        node = tree
+        for part in path:
+            node = node[part]
+        node[last] = value
+    return tree
+
+
+def all_trials(rounds: Iterable[Round]) -> tuple[list[Base], list[Trial]]:
+    """Join the rounds of a study: every trial once, as its newest round has it."""
+    bases: list[Base] = []
+    trials: dict[int, Trial] = {}
+    for round_ in rounds:
+        shift = len(bases)
+        bases.extend(round_.bases)
+        for t in round_.trials:
+            trials[t.number] = Trial(t.number, t.base + shift, t.values, t.same_as)
+    return bases, [trials[number] for number in sorted(trials)]
+
+
+def _copy(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+
+
+def _dump(body: Value) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _load(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        body = json.loads(data)
+    except ValueError as error:
+        raise CorruptPlan(f"{where}: not JSON ({error}); restore the file") from None
+    if not isinstance(body, dict):
+        raise CorruptPlan(f"{where}: not a JSON object; restore the file")
+    if body.get("format") != FORMAT:
+        raise CorruptPlan(
+            f"{where}: format {body.get('format')!r}, this version reads format {FORMAT}; "
+            "use the version of sweep that wrote it"
+        )
+    return body

@@ -1,0 +1,32 @@
+"""Hold what a study came to: all that its report is drawn from."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sweep.plan.trial import Record, Value
+from sweep.report.baselines import Baseline
+from sweep.report.leaderboard import SEED, Leaderboard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """A study's leaderboard, and what stands beside it."""
+
+    board: Leaderboard
+    records: Mapping[int, Record]
+    baselines: Sequence[Baseline] = ()  # the best first
+    test: Mapping[Value, float] = field(default_factory=dict)  # the winner's test score by seed
+    seed: str = SEED
+
+    @property
+    def test_mean(self) -> float | None:
+        """Give the winner's mean test score over its seeds."""
+        return statistics.fmean(self.test.values()) if self.test else None
+
+    @property
+    def test_sd(self) -> float | None:
+        """Give the sample standard deviation of the winner's test score, from two seeds on."""
+        return statistics.stdev(self.test.values()) if len(self.test) > 1 else None

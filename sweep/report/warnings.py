@@ -1,0 +1,261 @@
+"""Warn of what the results of a study do not bear out, with the guide's remedy."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sweep.plan.trial import Record, State, Value
+from sweep.report.baselines import ahead, ahead_on_test
+from sweep.report.boundary import Edge, edges
+from sweep.report.curves import RISE, overfit, still_improving
+from sweep.report.formats import count, decimals, show_list, show_score, show_value
+from sweep.report.isolation import has_effect
+from sweep.report.leaderboard import Configuration, Leaderboard, cost
+from sweep.report.results import Results
+
+INFEASIBLE_SHARE = 0.20  # of the trials that ended; more says that the grid reaches too far
+TOP_SHARE = 0.25  # of the ranked configurations: those that learning curves are read of
+TOP_LEAST = 3
+CURVE_SHARE = 0.50  # of the trials of those configurations; at least this many is a pattern
+MIN_SEEDS = 3  # fewer give no spread worth the name
+TRIALS_PER_SETTING = 5  # 36 trials over 7 settings gave no more than a rough fANOVA
+
+
+class Kind(StrEnum):
+    """What a warning is about, the gravest first."""
+
+    BASELINE = "baseline"
+    INFEASIBLE = "infeasible"
+    SEED_NOISE = "seed noise"
+    BOUNDARY = "boundary"
+    STILL_IMPROVING = "still improving"
+    OVERFIT = "overfit"
+    FEW_TRIALS = "few trials"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One warning: what the data say, what to do, and the numbers behind it."""
+
+    kind: Kind
+    text: str
+    remedy: str
+    evidence: Mapping[str, Value]
+
+
+def find_warnings(results: Results) -> list[Finding]:
+    """List the warnings that the results support, the gravest first."""
+    return [finding for check in CHECKS for finding in check(results)]
+
+
+def _baseline_wins(results: Results) -> list[Finding]:
+    board, test = results.board, results.test_mean
+    if board.best is None or board.best.mean is None:
+        return []
+    if winners := ahead(results.baselines, board=board):
+        scores = {item.name: item.objective for item in winners}
+        return [_beaten(scores, "every configuration", board.objective, board.best.mean)]
+    if test is not None and (winners := ahead_on_test(results.baselines, board=board, test=test)):
+        scores = {item.name: item.test for item in winners if item.test is not None}
+        whom = "the best configuration on the test part, though not on validation"
+        return [_beaten(scores, whom, board.test, test)]
+    return []
+
+
+def _beaten(winners: Mapping[str, float], whom: str, metric: str, own: float) -> Finding:
+    places = decimals(own)
+    names = [f"{name} ({show_score(score, places=places)})" for name, score in winners.items()]
+    return Finding(
+        Kind.BASELINE,
+        f"{show_list(names)} {'beats' if len(names) == 1 else 'beat'} {whom}: the best reaches "
+        f"{metric} {show_score(own, places=places)}.",
+        "Prefer the baseline, or give the network what it lacks: per-window normalisation "
+        "(last, revin), a longer lookback, further covariates.",
+        {"metric": metric, "own": own, **winners},
+    )
+
+
+def _many_infeasible(results: Results) -> list[Finding]:
+    counts = results.board.counts
+    infeasible = counts.get(State.INFEASIBLE, 0)
+    ended = infeasible + counts.get(State.COMPLETED, 0) + counts.get(State.PRUNED, 0)
+    if not ended or infeasible / ended <= INFEASIBLE_SHARE:
+        return []
+    where = _where_infeasible(results.board)
+    return [
+        Finding(
+            Kind.INFEASIBLE,
+            f"{infeasible} of {count(ended, 'trial')} diverged ({infeasible / ended:.0%}){where}.",
+            "Lower the learning rate, try RMSprop, or clip gradients (optim.clip_norm=1).",
+            {"infeasible": infeasible, "ended": ended, "share": infeasible / ended},
+        )
+    ]
+
+
+def _where_infeasible(board: Leaderboard) -> str:
+    """Name the value that diverged trials have in common most exclusively."""
+    seen: Counter[tuple[str, str]] = Counter()
+    lost: Counter[tuple[str, str]] = Counter()
+    for item in [*board.ranked, *board.unranked]:
+        for key, values in item.values.items():
+            if len(values) == 1 and has_effect(key, item, board):
+                place = (board.names[key], show_value(values[0]))
+                seen[place] += len(item.trials)
+                lost[place] += item.infeasible
+    if not lost or not max(lost.values()):
+        return ""
+    name, value = max(lost, key=lambda place: lost[place] ** 2 / seen[place])
+    return f", {lost[name, value]} of them at {name}={value}"
+
+
+def _seed_noise(results: Results) -> list[Finding]:
+    board = results.board
+    if len(board.ranked) < 2:
+        return []
+    first, second = board.ranked[:2]
+    gap = cost(second.mean, board.direction) - cost(first.mean, board.direction)
+    places = decimals(first.mean)
+    shown = f"{show_score(abs(gap), places=places)} in {board.objective}"
+    evidence = {"gap": gap, "seeds": [len(first.scores), len(second.scores)]}
+    fewest = min(len(first.scores), len(second.scores))
+    if fewest < MIN_SEEDS:
+        return [
+            Finding(
+                Kind.SEED_NOISE,
+                f"Whether the best is better than the second ({shown}) is unknown: "
+                f"{count(fewest, 'seed')} ran, the spread needs {MIN_SEEDS}.",
+                f"Run the best few again with {results.seed}=0,1,2.",
+                evidence,
+            )
+        ]
+    spread = math.sqrt(statistics.fmean([(first.sd or 0) ** 2, (second.sd or 0) ** 2]))
+    if gap >= spread:
+        return []
+    level = cost(first.mean, board.direction) + spread
+    alike = sum(cost(item.mean, board.direction) < level for item in board.ranked)
+    return [
+        Finding(
+            Kind.SEED_NOISE,
+            f"The best leads the second by {shown}, below the spread over seeds "
+            f"({show_score(spread, places=places)}): the first {alike} are alike.",
+            "Take the cheapest of them, or run them with more seeds.",
+            {**evidence, "spread": spread, "alike": alike},
+        )
+    ]
+
+
+def _boundary(results: Results) -> list[Finding]:
+    return [_at_edge(edge, results.board) for edge in edges(results.board)]
+
+
+def _at_edge(edge: Edge, board: Leaderboard) -> Finding:
+    name, beyond = board.names[edge.key], show_value(edge.beyond)
+    if edge.goes_on:
+        end = "without an end" if edge.guide is None else f"to {show_value(edge.guide)}"
+        remedy = f"The guide's range goes on {end}: add {edge.key}={beyond}."
+    elif edge.guide is not None:
+        remedy = f"The guide's range ends at {show_value(edge.guide)}; {edge.key}={beyond} would "
+        remedy += "show whether there is a better one."
+    else:
+        remedy = f"Add {edge.key}={beyond}."
+    return Finding(
+        Kind.BOUNDARY,
+        f"The best {name} ({show_value(edge.value)}) is the {edge.side} of {edge.tried} values "
+        f"from {show_value(board.varied[edge.key][0])} to {show_value(board.varied[edge.key][-1])}"
+        ": a better one may lie beyond.",
+        remedy,
+        {"key": edge.key, "value": edge.value, "side": edge.side, "beyond": edge.beyond},
+    )
+
+
+def _still_improving(results: Results) -> list[Finding]:
+    return _curves(
+        results,
+        still_improving,
+        kind=Kind.STILL_IMPROVING,
+        what="still improving at the last epoch",
+        remedy="Raise train.epochs (the guide: 50 to 100) and let early stopping end the training.",
+    )
+
+
+def _overfit(results: Results) -> list[Finding]:
+    return _curves(
+        results,
+        overfit,
+        kind=Kind.OVERFIT,
+        what=f"overfitting (validation loss up by more than {RISE:.0%} while training loss fell)",
+        remedy="Raise dropout (the guide: 0.2 to 0.5) or weight decay (0.0001 to 0.001), or use "
+        "fewer units. The scores are those of the best epoch.",
+    )
+
+
+def _curves(
+    results: Results,
+    test: Callable[[Record], bool | None],
+    *,
+    kind: Kind,
+    what: str,
+    remedy: str,
+) -> list[Finding]:
+    """Warn where the best configuration, or most of the top ones, show a pattern."""
+    board = results.board
+    top = board.ranked[: max(TOP_LEAST, math.ceil(TOP_SHARE * len(board.ranked)))]
+    shown, known = _share(top, test, results.records)
+    best_shown, best_known = _share(top[:1], test, results.records)
+    best = best_known > 0 and best_shown / best_known >= CURVE_SHARE
+    if not known or not (best or shown / known >= CURVE_SHARE):
+        return []
+    others = f"{shown} of {count(known, 'trial')} of the top {count(len(top), 'configuration')}"
+    text = f"{others} were {what}."
+    if best:
+        also = f", as were {others}" if len(top) > 1 else ""
+        text = f"The best configuration was {what}{also}."
+    return [Finding(kind, text, remedy, {"best": best, "shown": shown, "known": known})]
+
+
+def _share(
+    top: Sequence[Configuration],
+    test: Callable[[Record], bool | None],
+    records: Mapping[int, Record],
+) -> tuple[int, int]:
+    """Count the completed trials that show a pattern, and those that could."""
+    completed = [
+        records[number]
+        for item in top
+        for number in item.trials
+        if number in records and records[number].state is State.COMPLETED
+    ]
+    answers = [answer for answer in map(test, completed) if answer is not None]
+    return sum(answers), len(answers)
+
+
+def _few_trials(results: Results) -> list[Finding]:
+    board = results.board
+    needed = TRIALS_PER_SETTING * len(board.varied)
+    if not board.ranked or len(board.ranked) >= needed:
+        return []
+    return [
+        Finding(
+            Kind.FEW_TRIALS,
+            f"{count(len(board.ranked), 'configuration')} for "
+            f"{count(len(board.varied), 'varied setting')}: too few to tell which of them matter.",
+            f"Run at least {needed}, or vary fewer settings.",
+            {"ranked": len(board.ranked), "settings": len(board.varied), "needed": needed},
+        )
+    ]
+
+
+CHECKS: Sequence[Callable[[Results], list[Finding]]] = (
+    _baseline_wins,
+    _many_infeasible,
+    _seed_noise,
+    _boundary,
+    _still_improving,
+    _overfit,
+    _few_trials,
+)

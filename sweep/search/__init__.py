@@ -1,0 +1,1 @@
+"""Decide what to try next, from plain values alone."""

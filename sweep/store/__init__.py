@@ -1,0 +1,58 @@
+"""Where a study lives: a folder or a bucket, the truth about what happened."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sweep.errors import BadInput
+
+
+class Store(Protocol):
+    """Objects by key below one address; every write is whole or absent.
+
+    Missing keys raise KeyError. A store that went away, is full or refuses writes raises
+    StoreLost with one line. Safe for several processes; one instance belongs to one thread.
+    """
+
+    @property
+    def url(self) -> str:
+        """Give the address, such that `open_store(url)` opens the same store."""
+
+    def read(self, key: str, start: int = 0) -> bytes:
+        """Return an object's bytes from `start` on."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write or replace an object, atomically."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object that must not exist yet; tell whether this call wrote it."""
+
+    def append(self, key: str, data: bytes) -> None:
+        """Add to an object's end; a key has one writer at a time."""
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Map the keys below a prefix that ends in '/', or '' for all, to sizes in bytes."""
+
+    def folders(self) -> list[str]:
+        """Name the first parts of all keys."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is absent already is no error."""
+
+    def at(self, prefix: str) -> Store:
+        """Return the part of this store below a prefix."""
+
+
+def open_store(address: str) -> Store:
+    """Open a store by its address: a path, or file://PATH.
+
+    Raises BadInput for another scheme or a place that cannot be written.
+    """
+    from sweep.store.folder import FolderStore
+
+    scheme, separator, path = address.partition("://")
+    if not separator:
+        return FolderStore.open(address)
+    if scheme == "file":
+        return FolderStore.open(path)
+    raise BadInput(f"store {address}: unknown scheme '{scheme}'; write a path or file://PATH")

@@ -1,0 +1,132 @@
+"""Keep a study in a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sweep.errors import BadInput, StoreLost
+
+
+class FolderStore:
+    """Objects as files: replaced by rename, created by hard link, so none is ever half there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, path: str) -> FolderStore:
+        """Open a folder, which is made with the first write.
+
+        Raises BadInput where it cannot be written.
+        """
+        root = Path(path).expanduser().absolute()
+        place = root
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise BadInput(f"store {path}: {place} is not a folder; name another place")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise BadInput(f"store {path}: {place} cannot be written; name another place")
+        return cls(root)
+
+    @property
+    def url(self) -> str:
+        """Give the address."""
+        return f"file://{self.root}"
+
+    def read(self, key: str, start: int = 0) -> bytes:
+        """Return an object's bytes from `start` on; KeyError where it is absent."""
+        try:
+            with (self.root / key).open("rb") as file:
+                file.seek(start)
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise KeyError(key) from None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write or replace an object, atomically."""
+        with self._writing(key) as path:
+            temporary = self._temporary(path, data)
+            temporary.replace(path)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object that must not exist yet; tell whether this call wrote it."""
+        with self._writing(key) as path:
+            temporary = self._temporary(path, data)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink()
+            return True
+
+    def append(self, key: str, data: bytes) -> None:
+        """Add to an object's end, in one write."""
+        with self._writing(key) as path, path.open("ab", buffering=0) as file:
+            written = file.write(data)
+            if written != len(data):  # a full disk can take a part
+                raise OSError(28, os.strerror(28))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Map the keys below a prefix to sizes in bytes."""
+        return dict(self._walk(self.root / prefix, prefix))
+
+    def folders(self) -> list[str]:
+        """Name the first parts of all keys."""
+        try:
+            with os.scandir(self.root) as entries:
+                return sorted(e.name for e in entries if e.is_dir() and not _hidden(e.name))
+        except FileNotFoundError:
+            return []
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is absent already is no error."""
+        with self._writing(key) as path:
+            path.unlink(missing_ok=True)
+
+    def at(self, prefix: str) -> FolderStore:
+        """Return the part of this store below a prefix."""
+        return FolderStore(self.root / prefix)
+
+    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _hidden(entry.name):
+                        continue
+                    if entry.is_dir():
+                        yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
+                    else:
+                        yield f"{prefix}{entry.name}", entry.stat().st_size
+        except FileNotFoundError:
+            return
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[Path]:
+        path = self.root / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield path
+        except OSError as error:
+            raise StoreLost(
+                f"store {self.root}: {key} cannot be written ({error.strerror}); "
+                "free space or restore the folder, then resume the study"
+            ) from error
+
+    def _temporary(self, path: Path, data: bytes) -> Path:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            temporary.write_bytes(data)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")

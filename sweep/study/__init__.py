@@ -1,0 +1,1 @@
+"""The conductor: open a study, follow it, collect it, finish it."""

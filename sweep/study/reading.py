@@ -1,0 +1,111 @@
+"""Read what the store says of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sweep.errors import BadInput, UnknownName
+from sweep.plan import layout
+from sweep.plan.records import Ledger, lines_of
+from sweep.plan.round import Round, Study, round_from_bytes, study_from_bytes
+from sweep.plan.trial import Record
+from sweep.store import Store
+
+
+def find_study(store: Store, name: str) -> Store:
+    """Return the part of the store that holds a study.
+
+    Raises UnknownName, with the nearest names, where there is none.
+    """
+    place = store.at(name)
+    if not exists(place, layout.STUDY):
+        known = list_studies(store)
+        raise UnknownName("study", name, known, hint=f" (store {store.url})")
+    return place
+
+
+def list_studies(store: Store) -> list[str]:
+    """Name the studies of a store."""
+    return [name for name in store.folders() if exists(store.at(name), layout.STUDY)]
+
+
+def read_study(store: Store) -> Study:
+    """Read study.json; BadInput names its place where it is absent or corrupt."""
+    where = f"{store.url}/{layout.STUDY}"
+    try:
+        return study_from_bytes(store.read(layout.STUDY), where=where)
+    except KeyError:
+        raise BadInput(f"{where} does not exist; is the study's name right?") from None
+
+
+def read_round(store: Store, number: int) -> Round:
+    """Read one round; BadInput names its place where it is absent or corrupt."""
+    key = layout.round_key(number)
+    try:
+        return round_from_bytes(store.read(key), where=f"{store.url}/{key}")
+    except KeyError:
+        raise BadInput(f"{store.url}/{key} does not exist; restore the file") from None
+
+
+def read_rounds(store: Store) -> list[Round]:
+    """Read all rounds of a study, in order."""
+    return [read_round(store, i + 1) for i in range(len(store.sizes(layout.ROUNDS)))]
+
+
+def exists(store: Store, key: str) -> bool:
+    """Tell whether an object is there."""
+    try:
+        store.read(key)
+    except KeyError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class Reader:
+    """Follow the records files of a study: each look reads only what is new."""
+
+    store: Store
+    ledger: Ledger = field(default_factory=Ledger)
+    _used: dict[str, tuple[int, int]] = field(default_factory=dict)  # key to lines, bytes
+
+    def look(self, packs: list[int] | None = None) -> list[Record]:
+        """Take in what was written since the last look; return the new terminal records.
+
+        `packs` limits the look to some packs, for a study with many.
+        """
+        fresh: list[Record] = []
+        for key, size in sorted(self._files(packs).items()):
+            file = layout.results_of(key)
+            if file is None:
+                continue
+            count, start = self._used.get(key, (0, 0))
+            if size <= start:
+                continue
+            lines, corrupt, count, used = lines_of(
+                self.store.read(key, start),
+                where=f"{self.store.url}/{key}",
+                attempt=file.attempt,
+                part=file.part,
+                first_line=count,
+            )
+            self._used[key] = (count, start + used)
+            self.ledger.corrupt.extend(corrupt)
+            for line in lines:
+                record = self.ledger.add(line)
+                if record is not None:
+                    fresh.append(record)
+        return fresh
+
+    def torn(self) -> int:
+        """Count the files that end in the middle of a line, as a kill leaves them."""
+        sizes = self._files(None)
+        return sum(sizes.get(key, 0) > used for key, (_, used) in self._used.items())
+
+    def _files(self, packs: list[int] | None) -> dict[str, int]:
+        if packs is None:
+            return self.store.sizes(layout.PACKS)
+        found: dict[str, int] = {}
+        for pack in packs:
+            found.update(self.store.sizes(layout.pack_prefix(pack)))
+        return found

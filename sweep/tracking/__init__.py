@@ -1,0 +1,1 @@
+"""Show a study in MLflow: a view of the store that can be rebuilt from it at any time."""

@@ -1,0 +1,115 @@
+"""Take the steps of one epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweep.plan.settings import Settings
+from sweep.train import draws, model, optimizer
+from sweep.train.feed import Feed
+from sweep.train.model import Moment, Network
+from sweep.train.schedule import Plateau, factor
+
+EXPLODED = 1000.0  # times the loss of predicting the mean: beyond it a trial is infeasible
+
+
+class Diverged(ArithmeticError):
+    """Tell that a loss is no number any more, or has exploded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All that the steps of one trial need; the network and the optimiser change in place."""
+
+    settings: Settings
+    network: Network
+    optimizer: torch.optim.Optimizer
+    feed: Feed
+    starts: NDArray[np.int64]  # of the training windows
+    limit: float  # a loss above it is divergence
+
+
+def set_up(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> Bench:
+    """Put a network with its initial weights and its optimiser beside the data."""
+    network = model.build(settings, device=feed.values.device)
+    return Bench(
+        settings=settings,
+        network=network,
+        optimizer=optimizer.build(settings.optim, network=network),
+        feed=feed,
+        starts=starts,
+        limit=EXPLODED * _loss_of_the_mean(feed, starts=starts, kind=settings.train.loss),
+    )
+
+
+def one_epoch(bench: Bench, *, epoch: int, plateau: Plateau) -> tuple[float, float]:
+    """Take one step per batch; return the mean loss and the last learning rate.
+
+    A step: mean loss and L1, clipping by the norm, then the optimiser with its weight decay.
+    `epoch` counts from 0. Raises Diverged.
+    """
+    options, optim, network = bench.settings.train, bench.settings.optim, bench.network
+    order = draws.permutation(options.seed, epoch=epoch, count=len(bench.starts))
+    batches = _batches(bench.starts[order], size=options.batch_size)
+    total, lr = 0.0, 0.0
+    for step, starts in enumerate(batches):
+        lr = optim.lr * factor(
+            optim.schedule,
+            epochs=options.epochs,
+            epoch=epoch,
+            progress=(step + 1) / len(batches),
+            plateau=plateau,
+        )
+        optimizer.set_rate(bench.optimizer, rate=lr)
+        inputs, targets = bench.feed.batch(starts)
+        forecast = network(inputs, moment=Moment(options.seed, epoch, step))
+        loss = _loss(forecast, targets, kind=options.loss)
+        value = loss.item()
+        check(value, limit=bench.limit, where="training")
+        bench.optimizer.zero_grad()
+        torch.autograd.backward(loss + _l1(network, strength=optim.l1))
+        if optim.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), optim.clip_norm)
+        bench.optimizer.step()
+        total += value * len(starts)
+    return total / len(bench.starts), lr
+
+
+def check(loss: float, *, limit: float, where: str) -> None:
+    """Raise Diverged where a loss is not finite or above its limit."""
+    if not math.isfinite(loss):
+        raise Diverged(f"the {where} loss is not finite")
+    if loss > limit:
+        raise Diverged(
+            f"the {where} loss {loss:.3g} is more than {EXPLODED:,.0f} times that of "
+            "predicting the mean"
+        )
+
+
+def _batches(starts: NDArray[np.int64], *, size: int) -> list[NDArray[np.int64]]:
+    return [starts[first : first + size] for first in range(0, len(starts), size)]
+
+
+def _loss(forecast: Tensor, targets: Tensor, *, kind: str) -> Tensor:
+    error = forecast - targets
+    return error.abs().mean() if kind == "mae" else error.square().mean()
+
+
+def _l1(network: Network, *, strength: float) -> Tensor | float:
+    if strength == 0:
+        return 0.0
+    norms = [parameter.abs().sum() for parameter in model.penalised(network)]
+    return strength * torch.stack(norms).sum()
+
+
+def _loss_of_the_mean(feed: Feed, *, starts: NDArray[np.int64], kind: str) -> float:
+    """Score the forecast 'the mean of the training rows', which is 0 on standardised targets."""
+    targets = feed.values[int(starts[0]) : int(starts[-1]) + feed.horizon, : feed.targets]
+    loss = _loss(torch.zeros_like(targets), targets, kind=kind).item()
+    return loss or 1.0  # constant targets: one unit, the scale of any other column

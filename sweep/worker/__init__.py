@@ -1,0 +1,1 @@
+"""The pod's door: a round and a pack in, records out."""

@@ -1,0 +1,178 @@
+"""Import everything once, then fork a worker for each pack that the local cluster names."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from dataclasses import dataclass
+from typing import IO, Any, NoReturn
+
+from sweep.errors import StoreLost, SweepError
+from sweep.plan import layout
+from sweep.plan.application import Application
+from sweep.plan.exits import Exit
+from sweep.plan.round import Round, Study
+from sweep.store import Store, open_store
+from sweep.study.reading import read_round, read_study
+from sweep.worker.assignment import assignment, the_application
+from sweep.worker.attempt import ToldToStop, live
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    pack: int
+    output: IO[bytes]
+
+
+class _Parent:
+    """Hold what all workers share, and the workers that run."""
+
+    def __init__(self, store: Store, study: Study, round_: Round, application: Application):
+        self.store = store
+        self.study = study
+        self.round = round_
+        self.application = application
+        self.index = {pack.number: i for i, pack in enumerate(round_.packs)}
+        self.children: dict[int, _Child] = {}
+        self.stopping = False
+
+    def fork(self, pack: int, lifeline: int) -> None:
+        output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
+        pid = os.fork()
+        if pid == 0:
+            _become_worker(self, pack, lifeline, output)
+        self.children[pid] = _Child(pack, output)
+        _say({"pack": pack, "pid": pid})
+
+    def reap(self) -> None:
+        while self.children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            child = self.children.pop(pid)
+            self._keep_output(child)
+            _say({"pack": child.pack, "exit": os.waitstatus_to_exitcode(status)})
+
+    def _keep_output(self, child: _Child) -> None:
+        with child.output as output:
+            output.seek(0)
+            text = output.read()
+        if text:
+            try:
+                self.store.append(layout.log_key(child.pack), text)
+            except StoreLost as error:
+                log.warning("%s", error)
+
+
+def serve(lifeline: int) -> int:
+    """Fork workers as told on standard input, until it or the lifeline ends.
+
+    Messages are JSON lines. In: one with store, study, round and task, then {"pack": N}. Out:
+    {"pack": N, "pid": P}, {"pack": N, "exit": CODE}, {"refused": TEXT}.
+    """
+    unread = b""
+    while b"\n" not in unread:
+        data = os.read(sys.stdin.fileno(), 1 << 16)
+        if not data:
+            return 0
+        unread += data
+    first, _, unread = unread.partition(b"\n")
+    order = json.loads(first)
+    try:
+        store = open_store(order["store"]).at(order["study"])
+        study = read_study(store)
+        os.chdir(study.directory or ".")
+        application = the_application(study)
+        parent = _Parent(store, study, read_round(store, order["round"]), application)
+        application.warm()
+    except SweepError as error:
+        _say({"refused": str(error)})
+        return Exit.NOTHING_RUNS
+    gc.collect()
+    gc.freeze()  # so that the children share these pages
+    return _loop(parent, lifeline, unread)
+
+
+def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def stop(*_: object) -> None:
+        parent.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    watched = [sys.stdin.fileno(), wake_read]
+    while not (parent.stopping and not parent.children):
+        ready, _, _ = select.select(watched, [], [], 0 if b"\n" in unread else None)
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        parent.reap()
+        if sys.stdin.fileno() in ready:
+            data = os.read(sys.stdin.fileno(), 1 << 16)
+            if not data:  # the client is gone
+                parent.stopping = True
+                watched.remove(sys.stdin.fileno())
+                for pid in parent.children:
+                    os.kill(pid, signal.SIGTERM)
+            unread += data
+        *lines, unread = unread.split(b"\n")
+        if not parent.stopping:
+            for line in lines:
+                parent.fork(json.loads(line)["pack"], lifeline)
+    return 0
+
+
+def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes]) -> NoReturn:
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, _told_to_stop)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        threading.Thread(target=_die_with_client, args=(lifeline,), daemon=True).start()
+        work = assignment(
+            parent.store, parent.study, parent.round, parent.application, parent.index[pack]
+        )
+        code = int(live(work))
+    except ToldToStop:
+        code = Exit.TOLD_TO_STOP
+    except StoreLost as error:
+        log.error("%s", error)  # noqa: TRY400  one line, no traceback
+        code = Exit.STORE_AWAY
+    except BaseException:  # noqa: BLE001  nothing may pass a fork's end
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _die_with_client(lifeline: int) -> None:
+    # Only the client holds the other end: this returns when the client is gone, however it went.
+    os.read(lifeline, 1)
+    os._exit(Exit.TOLD_TO_STOP)
+
+
+def _told_to_stop(*_: object) -> None:
+    raise ToldToStop
+
+
+def _say(message: dict[str, Any]) -> None:
+    try:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        log.debug("the client is gone")
