@@ -45,6 +45,12 @@ def train(cfg: DictConfig) -> float | None:
     return result.objective
 
 
+def scores(config: Flat) -> tuple[str, str]:
+    """Name the objective, and the same number on the test part."""
+    loss = config["train.loss"]
+    return f"val_{loss}", f"test_{loss}"
+
+
 def check(configs: Sequence[Flat]) -> None:
     """Refuse configurations that cannot be trained, before anything starts.
 
@@ -193,8 +199,7 @@ COST_KEYS = (
 )
 
 APPLICATION = Application(
-    objective="val_loss",
-    test="test_mse",
+    scores=scores,
     check=check,
     canonical=schema.canonical,
     pack_key=schema.pack_key,

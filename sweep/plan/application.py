@@ -59,8 +59,7 @@ class Winner:
 class Application:
     """What sweeper, launcher and worker may do with a task beyond calling it."""
 
-    objective: str  # what the number is called
-    test: str  # what the same number on the test part is called
+    scores: Callable[[Flat], tuple[str, str]]  # what objective and test score are called
     direction: str = "minimize"
     seed_key: str = "train.seed"
     check: Callable[[Sequence[Flat]], None]  # raises BadInput

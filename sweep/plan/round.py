@@ -28,6 +28,8 @@ class Study:
     directory: str = ""  # where the client stood; paths of data are relative to it
     direction: str = "minimize"
     objective: str = "objective"  # what the number is called
+    test: str = ""  # what the same number on the test part is called
+    seed: str = "train.seed"  # key of the axis that makes no new configuration
     overrides: tuple[str, ...] = ()  # what the person typed
     grid: Mapping[str, list[Value]] = field(default_factory=dict)  # varied key to its values
     limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed

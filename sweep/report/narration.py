@@ -61,9 +61,8 @@ def counts_of(tally: Tally) -> str:
     parts = [f"{tally.done:,} of {tally.total:,} done"]
     if tally.done < tally.total:
         parts.append(f"{tally.running:,} running")
-    for state in (State.INFEASIBLE, State.PRUNED, State.FAILED, State.CANCELLED):
-        if tally.counts[state]:
-            parts.append(f"{tally.counts[state]:,} {state.value.lower()}")
+    others = (State.INFEASIBLE, State.PRUNED, State.FAILED, State.CANCELLED)
+    parts += [f"{tally.counts[s]:,} {s.value.lower()}" for s in others if tally.counts[s]]
     return ", ".join(parts)
 
 

@@ -16,7 +16,7 @@ from sweep.report.tally import News, Tally
 
 LINE_EVERY_S = 10.0  # between plain lines that bring nothing new
 REFRESH_EVERY_S = 0.2  # of the live display
-BAR_WIDTH = 30
+BAR_WIDTH = 40
 
 
 class Display(Protocol):
@@ -37,7 +37,7 @@ class Display(Protocol):
 
 def open_display(tally: Tally, *, subject: Subject, console: Console, now: float) -> Display:
     """Choose the display that suits the console; `tally` may hold records from before."""
-    kind = LiveDisplay if console.is_terminal else PlainDisplay
+    kind = LiveDisplay if console.is_interactive else PlainDisplay
     return kind(tally, subject=subject, console=console, now=now)
 
 
@@ -127,12 +127,9 @@ class LiveDisplay:
 
     def _draw(self) -> RenderableType:
         tally = self._tally
-        head = Grid.grid(padding=(0, 2, 0, 0))
-        head.add_column(no_wrap=True)
-        head.add_column(no_wrap=True)
-        left = time_left(tally, now=self._now)
-        counts = ", ".join(filter(None, [counts_of(tally), left]))
         bar = ProgressBar(total=max(1, tally.total), completed=tally.done, width=BAR_WIDTH)
-        head.add_row(bar, counts)
+        line = Grid.grid(padding=(0, 2, 0, 0))
+        line.add_row(bar, time_left(tally, now=self._now))
         best = f"best {score_of(tally.best, self._subject)}" if tally.best else "no result yet"
-        return Group(Text(self._subject.title, style="bold"), head, Text(best))
+        title = Text(self._subject.title, style="bold")
+        return Group(title, line, Text(counts_of(tally)), Text(best))

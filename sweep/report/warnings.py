@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import ahead, ahead_on_test
@@ -137,7 +138,7 @@ def _seed_noise(results: Results) -> list[Finding]:
     if gap >= spread:
         return []
     level = cost(first.mean, board.direction) + spread
-    alike = sum(cost(item.mean, board.direction) < level for item in board.ranked)
+    alike = _leading(board, level)
     return [
         Finding(
             Kind.SEED_NOISE,
@@ -147,6 +148,12 @@ def _seed_noise(results: Results) -> list[Finding]:
             {**evidence, "spread": spread, "alike": alike},
         )
     ]
+
+
+def _leading(board: Leaderboard, level: float) -> int:
+    """Count the configurations from the first on that cost less than `level`."""
+    near = takewhile(lambda item: cost(item.mean, board.direction) < level, board.ranked)
+    return sum(1 for _ in near)
 
 
 def _boundary(results: Results) -> list[Finding]:

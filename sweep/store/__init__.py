@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sweep.errors import BadInput
@@ -38,6 +39,9 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is absent already is no error."""
+
+    def hold(self, key: str, who: str) -> AbstractContextManager[None]:
+        """Hold a lease while the context lasts; Busy tells who has it."""
 
     def at(self, prefix: str) -> Store:
         """Return the part of this store below a prefix."""

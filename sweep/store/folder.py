@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweep.errors import BadInput, StoreLost
+from sweep.errors import BadInput, Busy, StoreLost
 
 
 class FolderStore:
@@ -88,6 +89,25 @@ class FolderStore:
         """Remove an object; one that is absent already is no error."""
         with self._writing(key) as path:
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def hold(self, key: str, who: str) -> Iterator[None]:
+        """Hold a lease by flock, which the system gives back however its holder ends."""
+        with self._writing(key) as path:
+            file = path.open("a+")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read() or "another process"
+                raise Busy(
+                    f"{self.url} is conducted by {holder}; wait for it to end, or end it"
+                ) from None
+            file.truncate(0)
+            file.write(who)
+            file.flush()
+            yield
 
     def at(self, prefix: str) -> FolderStore:
         """Return the part of this store below a prefix."""

@@ -221,13 +221,19 @@ class Tracker:
             log.debug("run %s was deleted by someone else", run)
 
     def upload(self, run: str, *, files: Mapping[str, str]) -> bool:
-        """Keep texts as artifacts of a run; False where the artifact store does not take them.
+        """Keep texts as artifacts of a run; False where the artifact store does not take them."""
+        return all(
+            self.keep(lambda client, p=path, c=content: client.log_text(run, c, p))  # type: ignore[misc]
+            for path, content in files.items()
+        )
+
+    def keep(self, act: Callable[[MlflowClient], object]) -> bool:
+        """Let `act` send files; False where the artifact store does not take them.
 
         That store is often another server than MLflow, so its failure says nothing of MLflow's.
         """
         try:
-            for path, content in files.items():
-                self._client().log_text(run, content, path)
+            act(self._client())
         except _failures() as error:
             where = without_password(self.uri)
             log.warning("tracking %s: files are not kept (%s)", where, _first_line(error))

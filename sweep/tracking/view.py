@@ -19,20 +19,27 @@ from sweep.tracking.server import Away, Refused, Tracker
 PREFIX = "mlflow.sharedViewState."
 OURS = "sweep-"
 KEPT = 20  # views of an experiment; those of the oldest studies go
-SECTION = "sweep"
+MOST_CURVES = 30  # of one chart: more cannot be told apart
+ALL = "all trials"
+CURVES = CURVE.rstrip("/")  # MLflow names the section of a metric by what stands before its slash
 WORKFLOW = "workflowType=machine_learning"  # a first visit would open MLflow's pages for agents
 
 
 def save_view(
-    tracker: Tracker, *, study: StudyInfo, params: Sequence[str], curves: Sequence[str]
+    tracker: Tracker,
+    *,
+    study: StudyInfo,
+    params: Sequence[str],
+    curves: Sequence[str],
+    trials: int,
 ) -> str | None:
     """Keep the view of a study and return the path of its page; None where MLflow is away.
 
-    `params` are the varied settings, `curves` names in the records' history. The path begins
-    with '#', so that it is also a link in a note.
+    `params` are the varied settings, `curves` names in the records' history, `trials` their
+    number. The path begins with '#', so that it is also a link in a note.
     """
     name = OURS + digest([study.id, stamp(study.started)])
-    state = view_state(study, params=params, curves=curves)
+    state = view_state(study, params=params, curves=curves, trials=trials)
     at = millis(study.started)
     tag = {"name": study.id, "createdAt": at, "updatedAt": at, "state": json.dumps(state)}
     try:
@@ -46,6 +53,16 @@ def save_view(
         return view_path(experiment, name=name)
     except (Away, Refused):
         return None
+
+
+def charts_path(path: str) -> str:
+    """Turn the path of a view, which opens as a table, into that of its charts."""
+    return f"{path}&compareRunsMode=CHART"
+
+
+def run_path(experiment: str, *, run: str) -> str:
+    """Write the path of the page of one run."""
+    return f"#/experiments/{experiment}/runs/{run}?{WORKFLOW}"
 
 
 def view_path(experiment: str, *, name: str) -> str:
@@ -67,7 +84,7 @@ def table_path(study: StudyInfo, *, experiment: str) -> str:
 
 
 def view_state(
-    study: StudyInfo, *, params: Sequence[str], curves: Sequence[str], charts: bool = True
+    study: StudyInfo, *, params: Sequence[str], curves: Sequence[str], trials: int
 ) -> dict[str, Any]:
     """Write what MLflow's page of runs shows: which runs, columns, order and charts."""
     shown = [key(name) for name in params]
@@ -81,16 +98,12 @@ def view_state(
         "selectedColumns": columns,
         "compareRunCharts": charted,
         "compareRunSections": [
-            {
-                "uuid": SECTION,
-                "name": study.id,
-                "display": True,
-                "isReordered": False,
-                "deleted": False,
-                "isGenerated": False,
-            }
+            _section(ALL, columns=1),
+            _section(CURVES, columns=2),
+            # MLflow fills this one by itself with a bar for each result: folded
+            _section("Model metrics", columns=3, display=False),
         ],
-        "compareRunsMode": "CHART" if charts else "TABLE",
+        "runsHiddenMode": "SHOW_ALL" if trials <= MOST_CURVES else "FIRST_20_RUNS",
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
@@ -119,7 +132,9 @@ def _parallel(study: StudyInfo, *, params: Sequence[str]) -> dict[str, Any]:
         "selectedParams": list(params),
         "selectedMetrics": [key(study.objective)],
         "showAllRuns": True,
-        **_PLACE,
+        "metricSectionId": ALL,
+        "deleted": False,
+        "isGenerated": False,
     }
 
 
@@ -127,7 +142,7 @@ def _line(metric: str) -> dict[str, Any]:
     return {
         "uuid": f"line-{metric}",
         "type": "LINE",
-        "runsCountToCompare": 30,
+        "runsCountToCompare": MOST_CURVES,
         "metricKey": metric,
         "selectedMetricKeys": [metric],
         "xAxisKey": "step",
@@ -136,11 +151,22 @@ def _line(metric: str) -> dict[str, Any]:
         "selectedXAxisMetricKey": "",
         "lineSmoothness": 0,
         "xAxisSmoothing": 0,
-        **_PLACE,
+        "metricSectionId": CURVES,
+        "deleted": False,
+        "isGenerated": False,
     }
 
 
-_PLACE = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+def _section(name: str, *, columns: int, display: bool = True) -> dict[str, Any]:
+    return {
+        "uuid": name,
+        "name": name,
+        "columns": columns,
+        "display": display,
+        "isReordered": False,
+        "deleted": False,
+        "isGenerated": False,
+    }
 
 
 def _metric(name: str) -> str:

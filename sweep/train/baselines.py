@@ -35,21 +35,65 @@ def baselines(data: Data) -> dict[str, Baseline]:
     `data.lookback` plays no part: each baseline looks back as far as it likes, ridge as far as
     validation says. Raises BadInput for data that cannot be used.
     """
-    series = load(data)
-    # Validation and test windows are the same for every lookback, so the shortest will do.
-    places = windows(series, replace(data, lookback=1))
-    truth = outputs(series, horizon=data.horizon)
-    task = _Task(series, truth, places)
-    forecasts = {
-        "persistence": _persistence(task),
-        "seasonal naive": _seasonal(task),
-        "ridge": _ridge(task),
-    }
-    return {
-        name: _scored(task, name=name, detail=found[0], forecast=found[1])
-        for name, found in forecasts.items()
-        if found is not None
-    }
+    found = (persistence(data), seasonal(data), ridge(data))
+    return {baseline.name: baseline for baseline in found if baseline is not None}
+
+
+def persistence(data: Data) -> Baseline:
+    """Score the last value of each target, repeated."""
+    task = _task(data)
+    target: Array = task.series.values[:, : task.series.targets]
+
+    def forecast(starts: Index) -> Array:
+        return np.repeat(target[starts - 1][:, None], task.horizon, axis=1)
+
+    detail = "the last value, repeated"
+    return _scored(task, name="persistence", detail=detail, forecast=forecast)
+
+
+def seasonal(data: Data) -> Baseline | None:
+    """Score the values of the season before, repeated; None where the data have no season."""
+    task = _task(data)
+    season = period(task.series.step_s)
+    if season is None or season > task.series.train_end:
+        return None
+    target: Array = task.series.values[:, : task.series.targets]
+    ahead = np.arange(task.horizon) % season
+
+    def forecast(starts: Index) -> Array:
+        before: Index = starts[:, None] - season + ahead
+        return target[before]
+
+    detail = f"the values of {season} steps before, repeated"
+    return _scored(task, name="seasonal naive", detail=detail, forecast=forecast)
+
+
+def ridge(data: Data) -> Baseline | None:
+    """Score ridge regression on the flattened window of all columns, fitted on training rows.
+
+    Length and penalty are those of the lowest validation MSE; None where no length fits.
+    """
+    task = _task(data)
+    series, columns = task.series, len(task.series.columns)
+    best: tuple[float, str, Forecast] | None = None
+    for length in LENGTHS:
+        train = np.arange(length, series.train_end - task.horizon + 1)
+        if len(train) == 0 or length * columns > MOST_FEATURES:
+            continue
+        for penalty, forecast in _ridges(task, length=length, train=train):
+            mse, _ = _errors(task, forecast=forecast, starts=task.places.val)
+            if best is None or mse < best[0]:
+                best = mse, f"window of {length}, lambda {penalty:g}", forecast
+    if best is None:
+        return None
+    return _scored(task, name="ridge", detail=best[1], forecast=best[2])
+
+
+def period(step_s: int) -> int | None:
+    """Name the season: a day for steps within it, a week for daily steps, else none."""
+    if step_s < DAY_S and DAY_S % step_s == 0:
+        return DAY_S // step_s
+    return WEEK_S // step_s if step_s == DAY_S else None
 
 
 Forecast = Callable[[Index], Array]  # start rows [W] to forecasts [W, F, D]
@@ -66,49 +110,11 @@ class _Task:
         return len(self.truth[0])
 
 
-def _persistence(task: _Task) -> tuple[str, Forecast]:
-    target: Array = task.series.values[:, : task.series.targets]
-
-    def forecast(starts: Index) -> Array:
-        return np.repeat(target[starts - 1][:, None], task.horizon, axis=1)
-
-    return "the last value, repeated", forecast
-
-
-def _seasonal(task: _Task) -> tuple[str, Forecast] | None:
-    period = _period(task.series.step_s)
-    if period is None or period > task.series.train_end:
-        return None
-    target: Array = task.series.values[:, : task.series.targets]
-    ahead = np.arange(task.horizon) % period
-
-    def forecast(starts: Index) -> Array:
-        before: Index = starts[:, None] - period + ahead
-        return target[before]
-
-    return f"the values of {period} steps before, repeated", forecast
-
-
-def _period(step_s: int) -> int | None:
-    """Name the season: a day for steps within it, a week for daily steps, else none."""
-    if step_s < DAY_S and DAY_S % step_s == 0:
-        return DAY_S // step_s
-    return WEEK_S // step_s if step_s == DAY_S else None
-
-
-def _ridge(task: _Task) -> tuple[str, Forecast] | None:
-    """Choose length and penalty by the validation MSE; train on training rows alone."""
-    series, columns = task.series, len(task.series.columns)
-    best: tuple[float, str, Forecast] | None = None
-    for length in LENGTHS:
-        train = np.arange(length, series.train_end - task.horizon + 1)
-        if len(train) == 0 or length * columns > MOST_FEATURES:
-            continue
-        for penalty, forecast in _ridges(task, length=length, train=train):
-            mse, _ = _errors(task, forecast=forecast, starts=task.places.val)
-            if best is None or mse < best[0]:
-                best = mse, f"window of {length}, lambda {penalty:g}", forecast
-    return None if best is None else best[1:]
+def _task(data: Data) -> _Task:
+    series = load(data)
+    # Validation and test windows are the same for every lookback, so the shortest will do.
+    places = windows(series, replace(data, lookback=1))
+    return _Task(series, outputs(series, horizon=data.horizon), places)
 
 
 def _ridges(task: _Task, *, length: int, train: Index) -> Iterator[tuple[float, Forecast]]:

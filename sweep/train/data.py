@@ -188,5 +188,7 @@ def _series(raw: Table, *, targets: int, time: str, split: tuple[float, ...]) ->
 
 def _scaler(train: Array) -> Scaler:
     constant = train.min(axis=0) == train.max(axis=0)
-    sd = np.where(constant, 1.0, train.std(axis=0))
-    return Scaler(mean=train.mean(axis=0), sd=sd)
+    return Scaler(
+        mean=np.where(constant, train[0], train.mean(axis=0)),  # a mean of equals is rounded
+        sd=np.where(constant, 1.0, train.std(axis=0)),
+    )

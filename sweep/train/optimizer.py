@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch._dynamo  # any optimiser imports it, 1.4 s: here, so that a warm parent pays once
 from torch import nn
 
 from sweep.plan.settings import Optim

@@ -109,15 +109,18 @@ def _table(rows: Rows, *, columns: list[str]) -> NDArray[np.float64]:
             raise UnknownName("column", name, rows if isinstance(rows, Mapping) else ())
     found = [_numbers(rows[name], column=name) for name in columns]
     if len({len(values) for values in found}) > 1:
-        raise BadInput(f"columns {', '.join(columns)} differ in length; give each the same rows")
+        raise BadInput(f"columns {', '.join(columns)} differ in length; give each every row")
     return np.stack(found, axis=1)
 
 
 def _numbers(values: ArrayLike, *, column: str) -> NDArray[np.float64]:
     try:
-        return np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise BadInput(f"column {column} holds something that is not a number") from None
+    if numbers.ndim != 1:
+        raise BadInput(f"column {column} is not a list of numbers; give one value per row")
+    return numbers
 
 
 def _settings(tree: dict[str, Any]) -> Settings:

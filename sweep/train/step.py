@@ -110,6 +110,7 @@ def _l1(network: Network, *, strength: float) -> Tensor | float:
 
 def _loss_of_the_mean(feed: Feed, *, starts: NDArray[np.int64], kind: str) -> float:
     """Score the forecast 'the mean of the training rows', which is 0 on standardised targets."""
-    targets = feed.values[int(starts[0]) : int(starts[-1]) + feed.horizon, : feed.targets]
+    train_rows = int(starts[-1]) + feed.horizon  # the last window ends with them
+    targets = feed.values[:train_rows, : feed.targets]
     loss = _loss(torch.zeros_like(targets), targets, kind=kind).item()
     return loss or 1.0  # constant targets: one unit, the scale of any other column

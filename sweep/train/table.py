@@ -71,6 +71,8 @@ def _read(
     content = _content(path)
     rows = _rows(content, path)
     _, header = next(rows, (1, []))
+    if not header:
+        raise BadInput(f"{path}: the file is empty; set data.path to a CSV file with a header")
     place = {name: _position(header, name, path) for name in (time, *columns)}
     times: list[datetime] = []
     lines: list[int] = []

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
 from pathlib import Path
 
-from sweep import __version__
 from sweep.errors import BadInput
 from sweep.plan.application import Application
 from sweep.plan.round import Round, Study
 from sweep.store import Store, open_store
+from sweep.study.opening import versions
 from sweep.study.reading import read_round, read_study
 from sweep.task import application_of, load_task
 from sweep.worker.attempt import Assignment
@@ -55,14 +53,3 @@ def the_application(study: Study) -> Application:
     if application is None:
         raise BadInput(f"task {study.task} tells nothing about itself; it cannot run by name yet")
     return application
-
-
-def versions() -> dict[str, str]:
-    """Name the versions that decide about a trial's numbers."""
-    found = {"sweep": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "hydra-core"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

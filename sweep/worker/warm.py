@@ -22,6 +22,7 @@ from sweep.plan.exits import Exit
 from sweep.plan.round import Round, Study
 from sweep.store import Store, open_store
 from sweep.study.reading import read_round, read_study
+from sweep.study.showing import tracker_of
 from sweep.worker.assignment import assignment, the_application
 from sweep.worker.attempt import ToldToStop, live
 
@@ -95,6 +96,7 @@ def serve(lifeline: int) -> int:
         application = the_application(study)
         parent = _Parent(store, study, read_round(store, order["round"]), application)
         application.warm()
+        tracker_of(study)  # imports MLflow, once for all workers
     except SweepError as error:
         _say({"refused": str(error)})
         return Exit.NOTHING_RUNS

@@ -82,7 +82,7 @@ def test_another_frequency_is_refused(frequency: str) -> None:
 
 
 BAD = {
-    "empty file": (b"", r"column 'time' does not exist"),
+    "empty file": (b"", r"the file is empty"),
     "header only": (content(), r"no rows under the header"),
     "wrong column": (content(ROWS[0], header="time,a,bb"), r"column 'b' does not exist.*bb"),
     "column twice": (content(ROWS[0] + ",1", header="time,a,b,a"), r"column a stands 2 times"),

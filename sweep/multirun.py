@@ -1,0 +1,53 @@
+"""Run the LSTM application under Hydra, and turn its complaints into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from sweep.app import configs, train
+from sweep.compose import explain
+from sweep.errors import SweepError
+
+
+def run_hydra(arguments: Sequence[str]) -> int:
+    """Run Hydra's command line on our application and return the exit code."""
+    main = hydra.main(version_base="1.3", config_path=str(configs()), config_name="config")(train)
+    sys.argv = [sys.argv[0], *arguments]
+    try:
+        with _raising():
+            main()
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 1
+    except (HydraException, OmegaConfBaseException) as error:
+        return _refuse(explain(error), 2)
+    except SweepError as error:
+        return _refuse(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _refuse("interrupted", 130)
+    return 0
+
+
+def _refuse(line: str, code: int) -> int:
+    print(f"sweep: {line}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    # Hydra prints a traceback and exits with 1 on errors, unless this is set.
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before

@@ -1,0 +1,201 @@
+"""Follow a round of a study to its end, and tell a person how it goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from sweep.cluster import Cluster, PackEvent, Stage, Work
+from sweep.errors import BadInput, Interrupted
+from sweep.plan import layout
+from sweep.plan.application import Flat
+from sweep.plan.exits import Verdict
+from sweep.plan.round import Base, Round, Study, all_trials
+from sweep.plan.trial import Record, State, Trial
+from sweep.report.leaderboard import Leaderboard, rank
+from sweep.report.narration import Subject
+from sweep.report.progress import Display, open_display
+from sweep.report.tally import Tally
+from sweep.schema import flatten
+from sweep.store import Store
+from sweep.study.outline import Outline
+from sweep.study.parent import ParentRun
+from sweep.study.reading import Reader
+
+LOOK_EVERY_S = 0.25
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studied:
+    """A study with all its rounds, as far as records tell."""
+
+    place: Store
+    study: Study
+    bases: Sequence[Base]
+    trials: Sequence[Trial]
+    reader: Reader
+
+    @property
+    def records(self) -> Mapping[int, Record]:
+        """Give the terminal records by trial."""
+        return self.reader.ledger.records
+
+    def flats(self) -> list[Flat]:
+        """Flatten the bases."""
+        return [flatten(base.config) for base in self.bases]
+
+    def board(self) -> Leaderboard:
+        """Rank the configurations."""
+        return rank(
+            self.trials,
+            bases=self.flats(),
+            records=self.records,
+            direction=self.study.direction,
+            objective=self.study.objective,
+            test=self.study.test,
+            seed=self.study.seed,
+        )
+
+
+def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
+    """Read all records of a study."""
+    bases, trials = all_trials(rounds)
+    reader = Reader(place)
+    reader.look()
+    return Studied(place=place, study=study, bases=bases, trials=trials, reader=reader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conducted:
+    """How a round ended."""
+
+    studied: Studied
+    problems: Mapping[int, str]  # pack to why it was given up
+
+
+def conduct(
+    state: Studied,
+    plan: Outline,
+    *,
+    cluster: Cluster,
+    workers: int,
+    console: Console,
+) -> Conducted:
+    """Run one round and wait for its end; the caller holds the study's lease.
+
+    Raises Interrupted after Ctrl-C, with the workers ended and the way to go on; StoreLost and
+    BadInput as they come from store and workers.
+    """
+    study, round_ = state.study, plan.round
+    work = Work(
+        store=_parent_address(state.place, study.name),
+        study=study.name,
+        round=round_.number,
+        packs=[pack.number for pack in round_.packs],
+        task=study.task,
+        max_attempts=_ends_of_a_pack(study, round_),
+    )
+    now = time.time()
+    tally = Tally(
+        {number: cost.flop for number, cost in plan.costs.items()},
+        workers=workers,
+        direction=study.direction,
+        now=now,
+    )
+    subject = Subject(
+        title=f"study {study.name}", objective=study.objective, label=_labels(state).__getitem__
+    )
+    problems: dict[int, str] = {}
+    parent = ParentRun(state.place, study)
+    try:
+        cluster.submit(work)
+        parent.start()
+        with open_display(tally, subject=subject, console=console, now=now) as display:
+            _follow(state, cluster, display=display, problems=problems)
+    except KeyboardInterrupt:
+        raise Interrupted(how_to_go_on(state)) from None
+    finally:
+        cluster.stop(GRACE_S)
+        parent.join()
+    state.reader.look()
+    return Conducted(studied=state, problems=problems)
+
+
+def who() -> str:
+    """Name this process to others that want its lease."""
+    return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
+
+
+def how_to_go_on(state: Studied) -> str:
+    """Tell what is done and how to do the rest."""
+    trained = [trial for trial in state.trials if trial.same_as is None]
+    done = sum(trial.number in state.records for trial in trained)
+    store = state.place.url.removeprefix("file://").rpartition("/")[0]
+    return (
+        f"interrupted: {done} of {len(trained)} trials are done and kept; go on by "
+        f"`python -m sweep resume {state.study.name} --store {store}`"
+    )
+
+
+def _follow(
+    state: Studied, cluster: Cluster, *, display: Display, problems: dict[int, str]
+) -> None:
+    running: set[int] = set()
+    limit = state.study.limits.get("max_failed")
+    while not cluster.finished:
+        ended: set[int] = set()
+        for event in cluster.observe(LOOK_EVERY_S):
+            _note(event, running, ended, problems)
+        for record in state.reader.look(sorted(running | ended)):
+            display.add(record, now=time.time())
+        display.tick(running=len(running), now=time.time())
+        failed = state.reader.ledger.count(State.FAILED)
+        if limit is not None and failed > limit:
+            _stop_for(state.place, f"{failed} trials failed, more than max_failed={limit}")
+
+
+def _note(event: PackEvent, running: set[int], ended: set[int], problems: dict[int, str]) -> None:
+    if event.stage is Stage.STARTED:
+        running.add(event.pack)
+        return
+    running.discard(event.pack)
+    ended.add(event.pack)
+    if event.verdict in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
+        problems[event.pack] = event.text
+    if event.verdict is Verdict.FAIL_ROUND:
+        raise BadInput(f"no pack can run here: {event.text}; see the packs' logs in the store")
+
+
+def _stop_for(place: Store, reason: str) -> None:
+    body = json.dumps({"reason": reason, "at": time.time()}).encode()
+    place.create(layout.STOP, body)
+
+
+def _labels(state: Studied) -> dict[int, str]:
+    names = state.board().names
+    flats = state.flats()
+    labels: dict[int, str] = {}
+    for trial in state.trials:
+        config = {**flats[trial.base], **trial.values}
+        labels[trial.number] = " ".join(
+            f"{short}={config[key]}" for key, short in names.items() if key in config
+        )
+    return labels
+
+
+def _ends_of_a_pack(study: Study, round_: Round) -> int:
+    # Each counted end is blamed on one trial, which is recorded as failed at its own limit: a pack
+    # of many may end often before its worker gives up by itself.
+    longest = max((len(pack.trials) for pack in round_.packs), default=1)
+    return int(study.limits.get("max_attempts", 3)) * (longest + 1)
+
+
+def _parent_address(place: Store, name: str) -> str:
+    return place.url.removesuffix(f"/{name}")

@@ -1,0 +1,129 @@
+"""Describe a study to the tracking room, and keep MLflow up to date with the store."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from sweep.plan import layout
+from sweep.plan.application import Flat
+from sweep.plan.round import Base, Study
+from sweep.plan.trial import Trial, Value
+from sweep.schema import flatten
+from sweep.store import Store
+from sweep.tracking.address import default_uri, without_password
+from sweep.tracking.info import StudyInfo, TrialInfo
+from sweep.tracking.names import run_name
+
+if TYPE_CHECKING:
+    from sweep.tracking.server import Tracker
+
+ENV = "MLFLOW_TRACKING_URI"
+
+
+def choose_tracking(
+    wanted: Mapping[str, Value], *, job: str, env: Mapping[str, str], cwd: Path
+) -> dict[str, Value]:
+    """Decide where a study is tracked; empty where MLflow is not installed.
+
+    A password is left out: whoever has it sets MLFLOW_TRACKING_URI.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        return {}
+    uri = default_uri(wanted.get("uri"), env=env, cwd=cwd)
+    return {
+        "uri": without_password(uri),
+        "experiment": wanted.get("experiment") or job,
+        "register": wanted.get("register"),
+    }
+
+
+def tracker_of(study: Study) -> Tracker | None:
+    """Open the tracker that a study names; None where it is not tracked.
+
+    Raises BadInput where MLflow does not know that kind of address.
+    """
+    uri = study.tracking.get("uri")
+    if not uri:
+        return None
+    from sweep.tracking.server import open_tracker
+
+    theirs = os.environ.get(ENV, "")
+    if theirs and without_password(theirs) == uri:
+        uri = theirs
+    return open_tracker(uri, experiment=str(study.tracking["experiment"]))
+
+
+def study_info(study: Study) -> StudyInfo:
+    """Describe a study to MLflow."""
+    facts = study.facts
+    return StudyInfo(
+        id=study.name,
+        job=study.job,
+        started=study.created,
+        objective=study.objective,
+        direction=cast(Literal["minimize", "maximize"], study.direction),
+        user=str(facts.get("user", "")),
+        git_sha=str(facts.get("git", "")),
+        data_hash=",".join(f"{k}:{v}" for k, v in dict(facts.get("data", {})).items()),
+        versions=dict(facts.get("versions", {})),
+        grid=grid_text(study.grid),
+    )
+
+
+def grid_text(grid: Mapping[str, Sequence[Value]]) -> str:
+    """Write a grid as YAML, one axis a line."""
+    return "".join(f"{key}: {json.dumps(list(values))}\n" for key, values in grid.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The trials of a study as MLflow shows them."""
+
+    study: Study
+    trials: Mapping[int, Trial]
+    flats: Sequence[Flat]  # the bases
+    twins: Mapping[int, tuple[int, ...]]
+
+    def info(self, number: int) -> TrialInfo:
+        """Describe one trial."""
+        trial = self.trials[number]
+        config = {**self.flats[trial.base], **trial.values}
+        varied = {
+            key: config[key]
+            for key, values in self.study.grid.items()
+            if len(values) > 1 and key in config
+        }
+        return TrialInfo(
+            number=number,
+            name=run_name(number, varied=varied, total=len(self.trials)),
+            params={k: v for k, v in config.items() if v is not None},
+            same=self.twins.get(number, ()),
+        )
+
+
+def cast_of(study: Study, bases: Sequence[Base], trials: Sequence[Trial]) -> Cast:
+    """Gather what MLflow shows of each trial."""
+    twins: dict[int, list[int]] = {}
+    for trial in trials:
+        if trial.same_as is not None:
+            twins.setdefault(trial.same_as, []).append(trial.number)
+    return Cast(
+        study=study,
+        trials={trial.number: trial for trial in trials},
+        flats=[flatten(base.config) for base in bases],
+        twins={number: tuple(others) for number, others in twins.items()},
+    )
+
+
+def parent_run(store: Store) -> str | None:
+    """Read the id of the parent run, once a conductor made it."""
+    try:
+        return str(json.loads(store.read(layout.PARENT_RUN))["id"])
+    except (KeyError, ValueError):
+        return None
