@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,13 @@ from sweep.plan.application import (
     Application,
     Cost,
     Epoch,
-    Flat,
     OnEpoch,
     Result,
     Scores,
     Tree,
     Winner,
 )
-from sweep.plan.settings import Settings
+from sweep.plan.facets import Facet, Flat, hashable
 from sweep.plan.trial import Value
 
 if TYPE_CHECKING:
@@ -51,40 +49,35 @@ def scores(config: Flat) -> tuple[str, str]:
     return f"val_{loss}", f"test_{loss}"
 
 
-def check(configs: Sequence[Flat]) -> None:
-    """Refuse configurations that cannot be trained, before anything starts.
+def data_hash(config: Flat) -> Mapping[str, str]:
+    """Read the data and place its windows; return its name and hash.
 
-    Each distinct value of a key is looked at once. Raises BadInput.
-    """
-    seen: dict[str, set[Value]] = {}
-    for config in configs:
-        for key, value in config.items():
-            known = seen.setdefault(key, set())
-            token = repr(value)
-            if token not in known:
-                known.add(token)
-                schema.check_value(key, value)
-    schema.check_rules(configs)
-
-
-def prepare(configs: Sequence[Flat]) -> dict[str, Value]:
-    """Read the data once and place the windows of every configuration.
-
-    Returns the data's hash. Raises BadInput.
+    Raises BadInput.
     """
     from sweep.train import data
 
-    hashes: dict[str, str] = {}
-    for settings in _distinct(configs, DATA_KEYS):
-        series = data.load(settings.data)
-        data.windows(series, settings.data)
-        hashes[settings.data.name] = series.hash
-    return {"data": hashes}
+    settings = schema.settings_of(config).data
+    series = data.load(settings)
+    data.windows(series, settings)
+    return {settings.name: series.hash}
 
 
 def cost(config: Flat) -> Cost:
-    """Say what a configuration costs at most: epochs, and floating-point operations."""
-    return _cost(_project(config, COST_KEYS))
+    """Say what a configuration costs at most: epochs, and floating-point operations.
+
+    Raises BadInput for data that cannot be used.
+    """
+    from sweep.train import data
+    from sweep.train.cost import cost as count
+
+    settings = schema.settings_of(config)
+    rows = data.load(settings.data).train_end
+    return Cost(settings.train.epochs, count(settings, train_rows=rows).flop)
+
+
+def shape(config: Flat) -> Hashable:
+    """Name the shapes that trials of one pack share."""
+    return tuple(hashable(config.get(key)) for key in schema.PACK_KEYS)
 
 
 def warm() -> None:
@@ -163,27 +156,6 @@ def tracking(tree: Tree) -> Mapping[str, Value]:
     return group
 
 
-def _distinct(configs: Sequence[Flat], keys: Sequence[str]) -> list[Settings]:
-    found = {_project(config, keys): config for config in configs}
-    return [schema.settings_of(config) for config in found.values()]
-
-
-def _project(config: Flat, keys: Sequence[str]) -> tuple[Value, ...]:
-    values = (config.get(key) for key in keys)
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
-
-
-@lru_cache(maxsize=65536)
-def _cost(values: tuple[Value, ...]) -> Cost:
-    from sweep.train import data
-    from sweep.train.cost import cost as count
-
-    listed = (list(value) if isinstance(value, tuple) else value for value in values)
-    settings = schema.settings_of(dict(zip(COST_KEYS, listed, strict=True)))
-    rows = data.load(settings.data).train_end
-    return Cost(settings.train.epochs, count(settings, train_rows=rows).flop)
-
-
 def _print_epoch(epoch: Epoch) -> None:
     scores = ", ".join(f"{name} {value:.4g}" for name, value in epoch.metrics.items())
     print(f"epoch {epoch.number}: {scores}", flush=True)  # noqa: T201
@@ -200,11 +172,12 @@ COST_KEYS = (
 
 APPLICATION = Application(
     scores=scores,
-    check=check,
-    canonical=schema.canonical,
-    pack_key=schema.pack_key,
-    prepare=prepare,
-    cost=cost,
+    check_value=schema.check_value,
+    rules=schema.RULES,
+    effect=schema.EFFECT,
+    shape=Facet(schema.PACK_KEYS, shape),
+    cost=Facet(COST_KEYS, cost),
+    data=Facet(DATA_KEYS, data_hash),
     warm=warm,
     run=run,
     baselines=baselines,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -19,21 +18,14 @@ from sweep.errors import BadInput, SweepError, UnknownName
 from sweep.plan.round import Base, set_values
 from sweep.plan.trial import Trial, Value
 
-SAMPLES = 3  # trials that are composed by Hydra as well, to prove the short cut
-
-
-class Kind(StrEnum):
-    """How an override acts."""
-
-    PLAIN = "plain"  # sets a value on the composed tree
-    STRUCTURAL = "structural"  # changes what is composed
+SAMPLES = 2  # trials that are composed by Hydra as well, to prove the short cut
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """One override string, parsed once however often it occurs."""
 
-    kind: Kind
+    structural: bool  # changes what is composed, rather than setting a value on it
     key: str
     value: Value
 
@@ -59,15 +51,17 @@ def compose(
     An override that all jobs share is part of the base. Raises BadInput where Hydra refuses an
     override, or a value is set on a key that does not exist.
     """
-    parse = _parser(loader)
+    parsed = _Overrides(loader)
     common = _common(job_overrides)
+    for text in sorted(common):
+        parsed[text]  # a mistake is told here, in the person's own words
     groups: dict[tuple[str, ...], int] = {}
     trees: list[DictConfig] = []
     bases: list[Base] = []
     known: list[set[str]] = []
     trials: list[Trial] = []
     for i, overrides in enumerate(job_overrides):
-        structural, values = _split(overrides, common, parse)
+        structural, values = _split(overrides, common, parsed)
         base = groups.get(structural)
         if base is None:
             base = groups[structural] = len(bases)
@@ -87,21 +81,21 @@ def compose(
     return composition
 
 
-def _parser(loader: ConfigLoader) -> Callable[[str], Parsed]:
-    parser = OverridesParser.create(config_loader=loader)
-    memo: dict[str, Parsed] = {}
+class _Overrides(dict[str, Parsed]):
+    """Each distinct override string, parsed when it is first asked for."""
 
-    def parse(text: str) -> Parsed:
-        parsed = memo.get(text)
-        if parsed is None:
-            try:
-                override = parser.parse_override(text)
-            except HydraException as error:
-                raise BadInput(f"{text}: {_first_line(error)}") from None
-            parsed = memo[text] = _classify(override, loader)
+    def __init__(self, loader: ConfigLoader) -> None:
+        super().__init__()
+        self._loader = loader
+        self._parser = OverridesParser.create(config_loader=loader)
+
+    def __missing__(self, text: str) -> Parsed:
+        try:
+            override = self._parser.parse_override(text)
+        except HydraException as error:
+            raise BadInput(f"{text}: {_first_line(error)}") from None
+        parsed = self[text] = _classify(override, self._loader)
         return parsed
-
-    return parse
 
 
 def _classify(override: Override, loader: ConfigLoader) -> Parsed:
@@ -118,7 +112,7 @@ def _classify(override: Override, loader: ConfigLoader) -> Parsed:
         or not _is_json(value)
         or _is_group(key, loader)
     )
-    return Parsed(Kind.STRUCTURAL if structural else Kind.PLAIN, key, value)
+    return Parsed(structural, key, value)
 
 
 def _is_group(key: str, loader: ConfigLoader) -> bool:
@@ -136,13 +130,16 @@ def _common(job_overrides: Sequence[Sequence[str]]) -> frozenset[str]:
 
 
 def _split(
-    overrides: Sequence[str], common: frozenset[str], parse: Callable[[str], Parsed]
+    overrides: Sequence[str], common: frozenset[str], known: _Overrides
 ) -> tuple[tuple[str, ...], dict[str, Value]]:
     structural: list[str] = []
     values: dict[str, Value] = {}
     for text in overrides:
-        parsed = parse(text)
-        if text in common or parsed.kind is Kind.STRUCTURAL:
+        if text in common:
+            structural.append(text)
+            continue
+        parsed = known[text]
+        if parsed.structural:
             structural.append(text)
         else:
             values[parsed.key] = parsed.value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from sweep.errors import BadInput, UnknownName
+from sweep.plan.facets import Facet, Flat
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Value
 
@@ -39,8 +40,6 @@ LIMITS: Mapping[str, Any] = {
     "train.seed": Field(ge=0, lt=2**63),
 }
 
-Flat = Mapping[str, Value]  # dotted key to value
-
 
 def parse(config: Mapping[str, Any]) -> Settings:
     """Read a resolved configuration.
@@ -51,7 +50,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
     for key, value in flat.items():
         check_value(key, value)
     settings = cast(Settings, _build(Settings, config))
-    check_rules([flat])
+    check_rules(flat)
     return settings
 
 
@@ -100,38 +99,27 @@ def check_value(key: str, value: Value) -> None:
         raise BadInput(f"{key}={value}: {_reason(error, value)}") from None
 
 
-def check_rules(configs: Iterable[Flat]) -> None:
+def check_rules(config: Flat) -> None:
     """Refuse settings that contradict each other.
 
-    Each rule sees only its own keys, so that a grid is checked once per distinct combination.
     Raises BadInput.
     """
-    seen: list[set[tuple[Value, ...]]] = [set() for _ in RULES]
-    for config in configs:
-        for (keys, rule), known in zip(RULES, seen, strict=True):
-            values = tuple(_hashable(config.get(key, DEFAULTS.get(key))) for key in keys)
-            if values in known:
-                continue
-            known.add(values)
-            if any(isinstance(value, str) and "${" in value for value in values):
-                continue
-            problem = rule(*values)
-            if problem:
-                raise BadInput(problem)
+    for rule in RULES:
+        rule.of(config)
 
 
-def canonical(config: Flat) -> dict[str, Value]:
-    """Put a setting that has no effect to its default, so that equal trials look equal.
+def effect(config: Flat) -> Hashable:
+    """Put settings that have no effect to None, so that equal trials look equal.
 
     Dropout between layers does nothing with one layer; momentum is SGD's alone; AdamW without
-    weight decay is Adam; a schedule reads only its own keys. What tracking does has no effect.
+    weight decay is Adam; a schedule reads only its own keys; tracking has no effect.
     """
-    flat = {k: v for k, v in config.items() if not k.startswith("tracking.")}
+    flat = dict(config)
     get = flat.get
     if get("model.num_layers") == 1:
-        flat["model.dropout"] = 0.0
+        flat["model.dropout"] = None
     if get("optim.name") != "sgd":
-        flat["optim.momentum"] = 0.0
+        flat["optim.momentum"] = None
     if get("optim.name") == "adamw" and get("optim.weight_decay") == 0:
         flat["optim.name"] = "adam"
     schedule = get("optim.schedule.name")
@@ -140,17 +128,12 @@ def canonical(config: Flat) -> dict[str, Value]:
     if schedule != "step":
         flat["optim.schedule.step_epochs"] = None
     if schedule != "cosine":
-        flat["optim.schedule.min_factor"] = 0.0
+        flat["optim.schedule.min_factor"] = None
     if schedule != "plateau":
         flat["optim.schedule.patience"] = None
         if get("train.patience") is None:
-            flat["train.min_delta"] = 0.0
-    return flat
-
-
-def pack_key(config: Flat) -> tuple[Value, ...]:
-    """Name the shapes that trials of one pack share."""
-    return tuple(_hashable(config.get(key)) for key in PACK_KEYS)
+            flat["train.min_delta"] = None
+    return tuple(flat.get(key) for key in EFFECT.keys if not key.startswith("tracking."))
 
 
 PACK_KEYS = (
@@ -215,15 +198,29 @@ def _columns_differ(target: tuple[str, ...], covariates: tuple[str, ...]) -> str
     return None
 
 
-RULES: Sequence[tuple[tuple[str, ...], Callable[..., str | None]]] = (
-    (("data.split",), _split_adds_up),
-    (("data.target", "data.covariates"), _columns_differ),
-    (
+def _rule(keys: tuple[str, ...], problem: Callable[..., str | None]) -> Facet[None]:
+    def check(config: Flat) -> None:
+        values = [config.get(key, DEFAULTS.get(key)) for key in keys]
+        if any(isinstance(value, str) and "${" in value for value in values):
+            return  # the worker resolves it, and checks it then
+        text = problem(*values)
+        if text:
+            raise BadInput(text)
+
+    return Facet(keys, check)
+
+
+RULES: Sequence[Facet[None]] = (
+    _rule(("data.split",), _split_adds_up),
+    _rule(("data.target", "data.covariates"), _columns_differ),
+    _rule(
         ("optim.schedule.name", "optim.schedule.patience", "train.patience", "train.epochs"),
         _plateau_comes_in_time,
     ),
-    (("optim.schedule.name", "optim.schedule.step_epochs", "train.epochs"), _step_comes_in_time),
-    (("optim.schedule.warmup_epochs", "train.epochs"), _warmup_ends),
+    _rule(
+        ("optim.schedule.name", "optim.schedule.step_epochs", "train.epochs"), _step_comes_in_time
+    ),
+    _rule(("optim.schedule.warmup_epochs", "train.epochs"), _warmup_ends),
 )
 
 
@@ -258,16 +255,24 @@ ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
 }
 DEFAULTS: Mapping[str, Value] = {key: default for key, (_, default) in _FIELDS.items()}
 
-GUIDE_RANGES = {
-    "model.hidden_size": "the guide uses 50 to 500",
-    "model.num_layers": "the guide uses 1 to 3 or more",
-    "model.dropout": "the guide uses 0.2 to 0.5",
-    "optim.lr": "the guide uses 0.0001 to 0.01",
-    "optim.weight_decay": "the guide uses 0.0001 to 0.001",
-    "train.batch_size": "the guide uses 8 to 256",
-    "train.epochs": "the guide uses 50 to 100",
-    "data.lookback": "the guide uses 10 to 200",
-}
+EFFECT = Facet(
+    (
+        "model.num_layers",
+        "model.dropout",
+        "optim.name",
+        "optim.momentum",
+        "optim.weight_decay",
+        "optim.schedule.name",
+        "optim.schedule.gamma",
+        "optim.schedule.step_epochs",
+        "optim.schedule.min_factor",
+        "optim.schedule.patience",
+        "train.patience",
+        "train.min_delta",
+        *(key for key in ADAPTERS if key.startswith("tracking.")),
+    ),
+    effect,
+)
 
 
 def _reason(error: ValidationError, value: Value) -> str:
@@ -292,7 +297,3 @@ def _build(group: type, config: Mapping[str, Any], prefix: str = "") -> object:
         elif item.default is item.default_factory:  # both missing: required
             raise BadInput(f"{prefix}{item.name} is missing; add it to the configuration")
     return group(**values)
-
-
-def _hashable(value: Value) -> Value:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value

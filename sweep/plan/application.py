@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.plan.facets import Facet, Flat
 from sweep.plan.trial import Failure, State, Value
 
-Flat = Mapping[str, Value]  # dotted key to value
 Tree = Mapping[str, Any]  # nested groups, resolved
 Scores = Mapping[str, Mapping[str, float]]  # baseline to {"val_mse": ..., "test_mse": ...}
 
@@ -62,11 +62,12 @@ class Application:
     scores: Callable[[Flat], tuple[str, str]]  # what objective and test score are called
     direction: str = "minimize"
     seed_key: str = "train.seed"
-    check: Callable[[Sequence[Flat]], None]  # raises BadInput
-    canonical: Callable[[Flat], Flat]  # equal for trials that are equal in effect
-    pack_key: Callable[[Flat], Hashable]  # equal for trials that may share a pack
-    prepare: Callable[[Sequence[Flat]], dict[str, Value]]  # reads the data; facts; BadInput
-    cost: Callable[[Flat], Cost]
+    check_value: Callable[[str, Value], None]  # raises BadInput
+    rules: Sequence[Facet[None]]  # settings that must fit together; raise BadInput
+    effect: Facet[Hashable]  # equal for trials that are equal in effect, other settings being so
+    shape: Facet[Hashable]  # equal for trials that may share a pack
+    cost: Facet[Cost]
+    data: Facet[Mapping[str, str]]  # reads the data: name to hash; raises BadInput
     warm: Callable[[], None]  # imports what every trial needs
     run: Callable[[Tree, OnEpoch], Result]
     baselines: Callable[[Tree], Scores]

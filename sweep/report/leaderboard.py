@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep.errors import BadInput
-from sweep.plan.application import Flat
+from sweep.plan.facets import Flat
 from sweep.plan.trial import Record, State, Trial, Value
 from sweep.report.varied import Varied, find_varied, hashable, in_order
 

@@ -82,7 +82,6 @@ class PlainDisplay:
         if line != self._shown:
             self._shown = line
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-            self._console.file.flush()
 
 
 class LiveDisplay:

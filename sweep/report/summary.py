@@ -82,11 +82,9 @@ def text(summary: Summary, *, width: int = 80) -> str:
 def headline(board: Leaderboard) -> str:
     """Count trials by what became of them."""
     trials = sum(board.counts.values())
-    states = [
-        f"{board.counts[state]:,} {state.value.lower()}"
-        for state in State
-        if board.counts.get(state)
-    ]
+    ended_first = sorted(State, key=lambda state: not state.terminal)
+    known = [state for state in ended_first if board.counts.get(state)]
+    states = [f"{board.counts[state]:,} {state.value.lower()}" for state in known]
     line = f"{count(trials, 'trial')}: {show_list(states)}." if states else "No trial."
     if board.twins:
         share = "shares" if board.twins == 1 else "share"
@@ -118,8 +116,9 @@ def reason_lines(reasons: Sequence[Reason]) -> list[str]:
             ", ".join(numbers) + f" and {more:,} more" if more else show_list(numbers)
         )
         what = f"{len(reason.trials):,} {reason.state.value.lower()} ({which})"
-        line = f"{what}: {reason.type}: {reason.text}"
-        lines.append(f"{line.rstrip('.')}. {reason.remedy}".strip())
+        why = f"{reason.type}: {reason.text}".rstrip(".")
+        remedy = f"; {reason.remedy.rstrip('.')}" if reason.remedy else ""
+        lines.append(f"{what}: {why}{remedy}.")
     if len(reasons) > MOST_REASONS:
         lines.append(f"{count(len(reasons) - MOST_REASONS, 'more reason')}.")
     return lines

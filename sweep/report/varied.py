@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sweep.plan.application import Flat
+from sweep.plan.facets import Flat
 from sweep.plan.trial import Trial, Value
 from sweep.report.formats import show_value
 

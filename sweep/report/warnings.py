@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import takewhile
 
 from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import ahead, ahead_on_test
@@ -116,9 +115,11 @@ def _where_infeasible(board: Leaderboard) -> str:
 
 def _seed_noise(results: Results) -> list[Finding]:
     board = results.board
-    if len(board.ranked) < 2:
+    # One that stands low because it lost a seed is no rival, whatever its mean.
+    rivals = [item for item in board.ranked if not item.infeasible] or list(board.ranked)
+    if len(rivals) < 2:
         return []
-    first, second = board.ranked[:2]
+    first, second = rivals[:2]
     gap = cost(second.mean, board.direction) - cost(first.mean, board.direction)
     places = decimals(first.mean)
     shown = f"{show_score(abs(gap), places=places)} in {board.objective}"
@@ -138,7 +139,7 @@ def _seed_noise(results: Results) -> list[Finding]:
     if gap >= spread:
         return []
     level = cost(first.mean, board.direction) + spread
-    alike = _leading(board, level)
+    alike = sum(cost(item.mean, board.direction) < level for item in rivals)
     return [
         Finding(
             Kind.SEED_NOISE,
@@ -148,12 +149,6 @@ def _seed_noise(results: Results) -> list[Finding]:
             {**evidence, "spread": spread, "alike": alike},
         )
     ]
-
-
-def _leading(board: Leaderboard, level: float) -> int:
-    """Count the configurations from the first on that cost less than `level`."""
-    near = takewhile(lambda item: cost(item.mean, board.direction) < level, board.ranked)
-    return sum(1 for _ in near)
 
 
 def _boundary(results: Results) -> list[Finding]:

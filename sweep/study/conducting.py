@@ -14,8 +14,8 @@ from rich.console import Console
 from sweep.cluster import Cluster, PackEvent, Stage, Work
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
-from sweep.plan.application import Flat
 from sweep.plan.exits import Verdict
+from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials
 from sweep.plan.trial import Record, State, Trial
 from sweep.report.leaderboard import Leaderboard, rank

@@ -14,7 +14,8 @@ from sweep.cluster.local import LocalCluster
 from sweep.compose import Composition
 from sweep.errors import BadInput
 from sweep.plan import layout
-from sweep.plan.application import Application, Flat
+from sweep.plan.application import Application
+from sweep.plan.facets import Flat
 from sweep.plan.records import resolve_twins
 from sweep.plan.round import Round, Study, check_study_name, study_name
 from sweep.plan.trial import Record, State, Trial, Value
@@ -23,7 +24,7 @@ from sweep.store import open_store
 from sweep.study.conducting import Studied, conduct, studied, who
 from sweep.study.finishing import finish
 from sweep.study.opening import add_round, open_study, surroundings
-from sweep.study.outline import Outline, configurations, grid, outline
+from sweep.study.outline import Outline, grid, outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.showing import choose_tracking
 from sweep.study.telling import announce, describe
@@ -51,7 +52,7 @@ class Request:
 def show_plan(request: Request, *, console: Console) -> None:
     """Print what a launch would do; nothing is written."""
     workers = _workers(request.options)
-    plan, _ = _outline(request, workers=workers)
+    plan = _outline(request, workers=workers)
     describe(plan, request.composition, workers=workers, where=_where(request), console=console)
 
 
@@ -63,8 +64,8 @@ def launch(request: Request, *, console: Console) -> Mapping[int, Record]:
     where = _where(request)
     store = open_store(store_address(request.options.get("store"), env=request.env))
     workers = _workers(request.options)
-    plan, facts = _outline(request, workers=workers)
-    study = _study(request, facts=facts)
+    plan = _outline(request, workers=workers)
+    study = _study(request, facts={"data": dict(plan.data)})
     announce(study, plan, store=store, workers=workers, where=where, console=console)
     place = open_study(store, study)
     with place.hold(layout.LEASE, who()):
@@ -121,22 +122,19 @@ def _run(
     return resolve_twins(state.records, twins)
 
 
-def _outline(request: Request, *, workers: int) -> tuple[Outline, dict[str, Value]]:
+def _outline(request: Request, *, workers: int) -> Outline:
     composition, application = request.composition, request.application
     size = dict(request.options.get("pack") or {}).get("size")
     _whole("hydra.launcher.pack.size", size, least=1)
     _whole("hydra.launcher.max_attempts", request.options.get("max_attempts"), least=1)
     _whole("hydra.launcher.max_failed", request.options.get("max_failed"), least=0)
-    plan = outline(
+    return outline(
         composition.bases,
         composition.trials,
         application=application,
         workers=workers,
         pack_size=size,
     )
-    trained = [trial for trial in plan.round.trials if trial.same_as is None]
-    configs = configurations(composition.bases, trained)
-    return plan, application.prepare(list(configs.values()))
 
 
 def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from sweep.plan.application import Application, Cost, Flat
+from sweep.plan.application import Application, Cost
+from sweep.plan.facets import Facet, Flat, Grid
 from sweep.plan.packing import local_capacity, pack
 from sweep.plan.round import Base, Round
 from sweep.plan.trial import Trial, Value
@@ -18,6 +20,7 @@ class Outline:
 
     round: Round
     costs: Mapping[int, Cost]  # of the trials that are trained
+    data: Mapping[str, str]  # name of a data set to its hash
 
     @property
     def trained(self) -> int:
@@ -49,28 +52,25 @@ def outline(
 
     Raises BadInput where a configuration cannot be trained.
     """
-    flats = [flatten(base.config) for base in bases]
-    application.check(flats)
-    configs = [_set(flats[trial.base], trial.values) for trial in trials]
-    application.check(configs)
-    settled = _twins(trials, configs, application)
+    table = Grid([flatten(base.config) for base in bases], trials)
+    _check(table, application)
+    settled = _twins(table, application)
     trained = [trial for trial in settled if trial.same_as is None]
-    by_number = dict(zip((trial.number for trial in trials), configs, strict=True))
-    costs = {trial.number: application.cost(by_number[trial.number]) for trial in trained}
+    own = Grid(table.flats, trained)
+    numbers = [trial.number for trial in trained]
+    facts: dict[str, str] = {}
+    for found in own.distinct(application.data):
+        facts.update(found)
+    costs = dict(zip(numbers, own.ask(application.cost), strict=True))
+    shapes = dict(zip(numbers, own.ask(application.shape), strict=True))
     packs = pack(
         trained,
-        same=lambda trial: application.pack_key(by_number[trial.number]),
+        same=lambda trial: shapes[trial.number],
         cost=lambda trial: costs[trial.number].flop,
         capacity=pack_size or local_capacity(len(trained), workers=workers),
         first_number=first_pack,
     )
-    return Outline(Round(number=number, bases=bases, trials=settled, packs=packs), costs)
-
-
-def configurations(bases: Sequence[Base], trials: Sequence[Trial]) -> dict[int, Flat]:
-    """Return every trial's flat configuration by its number."""
-    flats = [flatten(base.config) for base in bases]
-    return {trial.number: _set(flats[trial.base], trial.values) for trial in trials}
+    return Outline(Round(number=number, bases=bases, trials=settled, packs=packs), costs, facts)
 
 
 def grid(trials: Sequence[Trial]) -> dict[str, list[Value]]:
@@ -82,18 +82,26 @@ def grid(trials: Sequence[Trial]) -> dict[str, list[Value]]:
     return {key: list(values.values()) for key, values in found.items()}
 
 
-def _set(flat: Flat, values: Mapping[str, Value]) -> Flat:
-    return {**flat, **values}
+def _check(table: Grid, application: Application) -> None:
+    for flat in table.flats:
+        for key, value in flat.items():
+            application.check_value(key, value)
+    for key in {key for trial in table.trials for key in trial.values}:
+        table.distinct(Facet((key,), partial(_check_own, application, key)))
+    for rule in application.rules:
+        table.distinct(rule)
 
 
-def _twins(
-    trials: Sequence[Trial], configs: Sequence[Flat], application: Application
-) -> list[Trial]:
-    first: dict[tuple[Value, ...], int] = {}
+def _check_own(application: Application, key: str, config: Flat) -> None:
+    application.check_value(key, config[key])
+
+
+def _twins(table: Grid, application: Application) -> list[Trial]:
+    first: dict[Hashable, int] = {}
     settled: list[Trial] = []
-    for trial, config in zip(trials, configs, strict=True):
-        same = application.canonical(config)
-        key = tuple(tuple(v) if isinstance(v, list) else v for v in same.values())
-        twin = first.setdefault(key, trial.number)
+    effects = table.ask(application.effect)
+    rests = table.rest(application.effect.keys)
+    for trial, effect, rest in zip(table.trials, effects, rests, strict=True):
+        twin = first.setdefault((effect, rest), trial.number)
         settled.append(trial if twin == trial.number else replace(trial, same_as=twin))
     return settled

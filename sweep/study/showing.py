@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from sweep.plan import layout
-from sweep.plan.application import Flat
+from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Study
 from sweep.plan.trial import Trial, Value
 from sweep.schema import flatten

@@ -79,7 +79,7 @@ def _content(winner: WinnerInfo) -> str:
 def _keep(
     tracker: Tracker, *, study: StudyInfo, parent: str, winner: WinnerInfo, ended: Any
 ) -> str | None:
-    from mlflow.entities import LoggedModelOutput, Metric
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 
     experiment = tracker.experiment_id
     model = tracker.ask(
@@ -96,7 +96,7 @@ def _keep(
         local = Path(folder)
         _save(winner, folder=local, model=model, parent=parent)
         taken = tracker.keep(lambda c: c.log_model_artifacts(model_id, str(local / "model")))
-    status = "READY" if taken else "FAILED"
+    status = LoggedModelStatus.READY if taken else LoggedModelStatus.FAILED
     tracker.ask(lambda client: client.finalize_logged_model(model_id, status))
     if not taken:
         return None
@@ -114,7 +114,7 @@ def _keep(
 
 def _save(winner: WinnerInfo, *, folder: Path, model: Any, parent: str) -> None:
     """Write MLflow's model folder: code as files, weights as files, nothing pickled."""
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     from mlflow.models import Model, infer_signature
     from mlflow.pyfunc import save_model
 

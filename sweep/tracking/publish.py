@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import groupby
 
 from sweep.plan.trial import Record
 from sweep.tracking.address import is_server
-from sweep.tracking.entry import PARENT, Entry, make_entry, millis, study_filter
+from sweep.tracking.entry import PARENT, Entry, Point, make_entry, millis, study_filter
 from sweep.tracking.info import StudyInfo, Summary, TrialInfo
 from sweep.tracking.parent import show_parent
 from sweep.tracking.server import Away, Refused, Run, Tracker
@@ -160,16 +161,20 @@ def _write_new(tracker: Tracker, *, entry: Entry) -> _Done:
 
 
 def _finish(tracker: Tracker, *, run: Run, entry: Entry) -> _Done:
-    """Write what is missing; the curve's points came with the clock of the live report."""
-    there = {
-        key: tracker.steps(run.id, key=key)
-        for key in {point.key for point in entry.points}
-        if key in run.metrics
-    }
-    missing = [p for p in entry.points if p.step not in there.get(p.key, ())]
+    """Write what is missing, and no epoch a second time."""
+    missing: list[Point] = []
+    for key, points in groupby(sorted(entry.points, key=_by_step), key=lambda p: p.key):
+        there = tracker.steps(run.id, key=key) if key in run.metrics else {}
+        # Epochs that were sent live have their true time; the others come after them.
+        newest = max(there.values(), default=0)
+        missing += [replace(p, at_ms=max(p.at_ms, newest)) for p in points if p.step not in there]
     tracker.write(run.id, points=missing, params=entry.params, tags=entry.tags)
     tracker.set_status(run.id, status=entry.status, ended_ms=entry.ended_ms)
     return _Done.WRITTEN
+
+
+def _by_step(point: Point) -> tuple[str, int]:
+    return point.key, point.step
 
 
 def _move(tracker: Tracker, *, run: Run, entry: Entry) -> _Done:

@@ -202,9 +202,10 @@ class Tracker:
             self.ask(lambda client, batch=batch: client.log_batch(run, **batch))  # type: ignore[misc]
             del metrics[:MOST_METRICS], settings[:MOST_PARAMS], labels[:MOST_TAGS]
 
-    def steps(self, run: str, *, key: str) -> set[int]:
-        """Read at which steps a run has a value of one metric."""
-        return {p.step for p in self.ask(lambda client: client.get_metric_history(run, key))}
+    def steps(self, run: str, *, key: str) -> dict[int, int]:
+        """Read at which steps a run has a value of one metric, and when each was written."""
+        history = self.ask(lambda client: client.get_metric_history(run, key))
+        return {point.step: point.timestamp for point in history}
 
     def set_status(self, run: str, *, status: str, ended_ms: int | None) -> None:
         """Set the state of a run, and when it ended."""

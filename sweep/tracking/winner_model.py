@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
 
 
 class WinnerModel(PythonModel):
@@ -22,7 +22,7 @@ class WinnerModel(PythonModel):
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
         """Predict from a frame of raw rows; one output row for each step ahead."""
-        import pandas as pd
+        import pandas as pd  # type: ignore[import-untyped]
 
         predicted = self.opened.predict(model_input)
         return pd.DataFrame(predicted, columns=self.outputs or None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from sweep.plan.settings import Settings
 from sweep.train import draws
-from sweep.train.normalization import LastValue, Normalization, Reversible, Unchanged
+from sweep.train.normalization import LastValue, Normalization, Reversible
 from sweep.train.relu import ReluLSTM
 
 Weights = Mapping[str, NDArray[np.floating]]  # by parameter name
@@ -59,8 +58,7 @@ class Network(nn.Module):
         size = len(window)
         if self.alone:
             window = _alone(window[..., : self.targets])  # [B * D, T, 1]
-        normalization = cast(Normalization, self.normalization)
-        state = normalization.forward(window)
+        state = self.normalization(window)
         last = state
         for number, layer in enumerate(self.layers):
             if number:
@@ -69,7 +67,7 @@ class Network(nn.Module):
             last = hidden[0]
         last = _drop(last, rate=self.output_dropout, site=len(self.layers), moment=moment)
         forecast = self.head(last).unflatten(1, (self.horizon, -1))
-        forecast = normalization.back(forecast, window=window)
+        forecast = self.normalization.back(forecast, window=window)
         if self.alone:
             return forecast.reshape(size, self.targets, self.horizon).transpose(1, 2)
         return forecast
@@ -116,12 +114,12 @@ def _layer(inputs: int, settings: Settings) -> nn.Module:
     return nn.LSTM(inputs, hidden, batch_first=True)
 
 
-def _normalization(name: str, *, columns: int, targets: int) -> nn.Module:
+def _normalization(name: str, *, columns: int, targets: int) -> Normalization:
     if name == "last":
         return LastValue(targets)
     if name == "revin":
         return Reversible(columns, targets=targets)
-    return Unchanged()
+    return Normalization()
 
 
 def _initialise(network: Network, settings: Settings) -> None:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
 EPSILON = 1e-5  # as in the reference implementation of reversible instance normalisation
 
 
-class Normalization(Protocol):
-    """What every normalisation can do: change a window, and change a forecast back."""
+class Normalization(nn.Module):
+    """Leave windows as they are; the others change them, and change forecasts back."""
 
     def forward(self, window: Tensor) -> Tensor:
-        """Normalise [B, T, C]."""
-        ...
-
-    def back(self, forecast: Tensor, *, window: Tensor) -> Tensor:
-        """Bring a forecast [B, F, D] of a normalised window to the scale of that window."""
-        ...
-
-
-class Unchanged(nn.Module):
-    """Leave the window as it is."""
-
-    def forward(self, window: Tensor) -> Tensor:
-        """Return [B, T, C]."""
+        """Normalise [B, T, C], whose first columns are the targets."""
         return window
 
     def back(self, forecast: Tensor, *, window: Tensor) -> Tensor:  # noqa: ARG002
-        """Return [B, F, D]."""
+        """Bring a forecast [B, F, D] of a normalised window to the scale of that window."""
         return forecast
 
 
-class LastValue(nn.Module):
+class LastValue(Normalization):
     """Subtract the last value of each target and add it back (NLinear, Zeng et al., AAAI'23).
 
     Covariates keep their level: no forecast has to be brought back to it.
@@ -45,7 +31,7 @@ class LastValue(nn.Module):
         self.targets = targets
 
     def forward(self, window: Tensor) -> Tensor:
-        """Subtract from [B, T, C], whose first columns are the targets."""
+        """Subtract from [B, T, C]."""
         targets, covariates = window[..., : self.targets], window[..., self.targets :]
         return torch.cat([targets - targets[:, -1:], covariates], dim=-1)
 
@@ -54,7 +40,7 @@ class LastValue(nn.Module):
         return forecast + window[:, -1:, : self.targets]
 
 
-class Reversible(nn.Module):
+class Reversible(Normalization):
     """Reversible instance normalisation (RevIN, Kim et al., ICLR'22).
 
     Each column of a window gets mean 0 and standard deviation 1, then a learned scale and shift;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,10 @@ class Rows(Protocol):
 
     def __contains__(self, column: object, /) -> bool:
         """Tell whether there is such a column."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Run through the names of the columns."""
         ...
 
 
@@ -106,7 +110,7 @@ def load(folder: Path) -> Forecaster:
 def _table(rows: Rows, *, columns: list[str]) -> NDArray[np.float64]:
     for name in columns:
         if name not in rows:
-            raise UnknownName("column", name, rows if isinstance(rows, Mapping) else ())
+            raise UnknownName("column", name, map(str, rows))
     found = [_numbers(rows[name], column=name) for name in columns]
     if len({len(values) for values in found}) > 1:
         raise BadInput(f"columns {', '.join(columns)} differ in length; give each every row")

@@ -48,7 +48,8 @@ def read(path: Path, *, time: str, columns: Sequence[str], frequency: str) -> Ta
         stat = path.stat()
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}; set data.path to a CSV file") from None
-    return _read(path, (stat.st_mtime_ns, stat.st_size), time, tuple(columns), step_s)
+    stamp = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    return _read(path, stamp, time, tuple(columns), step_s)
 
 
 def seconds(frequency: str) -> int:
@@ -66,7 +67,7 @@ def seconds(frequency: str) -> int:
 
 @lru_cache(maxsize=4)  # a changed file has another stamp, and is read again
 def _read(
-    path: Path, _stamp: tuple[int, int], time: str, columns: tuple[str, ...], step_s: int
+    path: Path, _stamp: tuple[int, ...], time: str, columns: tuple[str, ...], step_s: int
 ) -> Table:
     content = _content(path)
     rows = _rows(content, path)

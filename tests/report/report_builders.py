@@ -14,7 +14,7 @@ from sweep.report.results import Results
 Values = Mapping[str, Any]
 
 
-def make_trials(grid: Mapping[str, Sequence[Any]]) -> list[Trial]:
+def make_trials(grid: Mapping[str, Any]) -> list[Trial]:
     """Cross the values of a grid, the last key fastest."""
     crossed = itertools.product(*grid.values())
     return [
@@ -28,7 +28,7 @@ def completed(trial: int, objective: float, **more: Any) -> Record:
 
 
 def diverged(trial: int, **more: Any) -> Record:
-    error = Failure("Diverged", "loss is not finite at epoch 3", "Lower the learning rate.")
+    error = Failure("Diverged", "loss is not finite at epoch 3", "lower the learning rate")
     return Record(trial, State.INFEASIBLE, error=error, **more)
 
 
@@ -45,9 +45,7 @@ def scored(trials: Sequence[Trial], score: Callable[[Values], float]) -> dict[in
     return by_trial(*(completed(trial.number, score(trial.values)) for trial in trials))
 
 
-def make_board(
-    trials: Sequence[Trial], records: Mapping[int, Record], **more: Any
-) -> Leaderboard:
+def make_board(trials: Sequence[Trial], records: Mapping[int, Record], **more: Any) -> Leaderboard:
     names = {"objective": "val_mse", "test": "test_mse", **more}
     return rank(trials, bases=[{}], records=records, **names)
 

@@ -19,7 +19,7 @@ def test_the_highest_value_is_an_edge_and_the_guide_may_go_on() -> None:
     (edge,) = edges_of("model.hidden_size", [50, 100, 200], best=200)
 
     assert (edge.side, edge.low, edge.high, edge.tried) == ("highest", 50, 200, 3)
-    assert (edge.goes_on, edge.guide, edge.beyond) == (True, 500, 400)
+    assert (edge.goes_on, edge.guide, edge.beyond) == (True, 500, 300)
 
 
 def test_the_guides_range_may_end_where_the_best_lies() -> None:

@@ -31,13 +31,16 @@ def test_a_value_is_written_as_a_person_would_type_it(value: object, shown: str)
 
 
 @pytest.mark.parametrize(
-    ("best", "shown"), [(0.0812345, "0.08123"), (12.3456, "12.35"), (0.9, "0.9000"), (1500.2, "1500")]
+    ("best", "shown"),
+    [(0.0812345, "0.08123"), (12.3456, "12.35"), (0.9, "0.9000"), (1500.2, "1500")],
 )
 def test_the_best_score_has_four_significant_digits(best: float, shown: str) -> None:
     assert show_score(best, places=decimals(best)) == shown
 
 
-@pytest.mark.parametrize(("score", "shown"), [(1.5e-9, "1.5e-09"), (2.5e12, "2.5e+12"), (0.0, "0.0000")])
+@pytest.mark.parametrize(
+    ("score", "shown"), [(1.5e-9, "1.5e-09"), (2.5e12, "2.5e+12"), (0.0, "0.0000")]
+)
 def test_a_score_that_decimals_would_hide_is_written_in_powers_of_ten(
     score: float, shown: str
 ) -> None:

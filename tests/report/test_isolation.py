@@ -39,9 +39,7 @@ def test_a_value_that_always_diverged_is_listed_with_its_divergences() -> None:
 
 
 def test_the_best_of_a_value_is_the_highest_in_rank_not_a_lucky_seed() -> None:
-    trials = make_trials(
-        {"optim.lr": [1e-3], "model.hidden_size": [50, 100], "train.seed": [0, 1]}
-    )
+    trials = make_trials({"optim.lr": [1e-3], "model.hidden_size": [50, 100], "train.seed": [0, 1]})
     trials += [Trial(4, 0, {"optim.lr": 1e-2, "model.hidden_size": 50, "train.seed": 0})]
     records = by_trial(
         completed(0, 0.2), completed(1, 0.2), completed(2, 0.1), diverged(3), completed(4, 0.3)

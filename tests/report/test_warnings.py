@@ -100,7 +100,7 @@ def test_a_lead_smaller_than_the_spread_over_seeds_is_noise() -> None:
 
 
 def test_a_lead_larger_than_the_spread_is_none() -> None:
-    assert found(seeded(0.10, 0.11, 0.12, 0.2, 0.21, 0.22), Kind.SEED_NOISE) == []
+    assert found(seeded(0.10, 0.11, 0.12, 0.115, 0.125, 0.135), Kind.SEED_NOISE) == []
 
 
 def test_what_stands_low_for_a_divergence_is_not_counted_among_those_that_are_alike() -> None:
@@ -135,7 +135,7 @@ def test_a_best_value_at_the_edge_says_where_to_go_on() -> None:
         "The best hidden_size (200) is the highest of 3 values from 50 to 200: "
         "a better one may lie beyond."
     )
-    assert warning.remedy == "The guide's range goes on to 500: add model.hidden_size=400."
+    assert warning.remedy == "The guide's range goes on to 500: add model.hidden_size=300."
 
 
 def test_a_setting_the_guide_does_not_know_gets_a_value_to_add() -> None:
@@ -170,6 +170,12 @@ def test_most_of_the_top_still_improving_is_a_pattern_too() -> None:
     (warning,) = found(with_curves([4, 10, 10, 4, 4, 4]), Kind.STILL_IMPROVING)
 
     assert warning.text.startswith("2 of 3 trials of the top 3 configurations were still")
+
+
+def test_the_top_is_a_quarter_of_a_large_study() -> None:
+    (warning,) = found(with_curves([4, 10, 4, 10] + [4] * 12), Kind.STILL_IMPROVING)
+
+    assert warning.evidence == {"best": False, "shown": 2, "known": 4}
 
 
 def test_what_ends_early_or_ranks_low_is_no_pattern() -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -204,6 +206,28 @@ def test_a_diverging_trial_ends_at_once_with_the_guides_remedy(
     assert trained.failure.type == "Diverged"
     assert "in epoch 1" in trained.failure.text
     assert "lower the learning rate; try RMSprop" in trained.failure.remedy
+
+
+def test_a_loss_that_explodes_after_the_last_step_is_seen_by_validation(
+    make_settings: Make,
+) -> None:
+    # One step an epoch: its own loss comes before the weights move.
+    trained = train(make_settings(optim={"lr": 1e3}, train={"batch_size": 10_000}))
+
+    assert trained.state is State.INFEASIBLE
+    assert trained.failure is not None
+    assert trained.failure.text.startswith("the validation loss")
+
+
+@pytest.mark.slow
+def test_a_fresh_process_gives_the_same_bits(make_settings: Make) -> None:
+    settings = make_settings(model={"num_layers": 2, "dropout": 0.3})
+    train(make_settings(model={"hidden_size": 13}))
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        elsewhere = fresh.submit(train, settings).result()
+
+    assert same(elsewhere, train(settings))
 
 
 def test_a_constant_target_is_trained_and_not_infeasible(

@@ -114,6 +114,17 @@ def test_a_model_from_a_gpu_forecasts_without_one(make_settings: Make) -> None:
     np.testing.assert_array_equal(replace(one, settings=cuda).predict(rows), one.predict(rows))
 
 
+def test_a_pandas_frame_is_a_table_too(make_settings: Make) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas comes with mlflow")
+    one = trained(make_settings())
+    rows = raw_rows(one.settings, end=250, count=12)
+    frame = pandas.DataFrame(rows)
+
+    np.testing.assert_array_equal(one.predict(frame), one.predict(rows))
+    with pytest.raises(UnknownName, match="column 'humid' does not exist; did you mean humidity"):
+        one.predict(frame.rename(columns={"humid": "humidity"}))
+
+
 def test_too_few_rows_are_refused(make_settings: Make) -> None:
     one = trained(make_settings())
 

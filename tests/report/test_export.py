@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from report_builders import by_trial, completed, diverged, failed, make_results, make_trials, scored
+
+from sweep.plan.trial import Trial
+from sweep.report.export import csv_text, markdown
+from sweep.report.results import Results
+from sweep.report.summary import summarize
+
+RIDGE = {"ridge": {"val_mse": 0.05, "test_mse": 0.06}}
+
+
+def small_study() -> Results:
+    trials = make_trials({"optim.lr": [1e-4, 1e-3, 1e-2], "optim.name": ["a|b", "sgd"]})
+    records = scored(trials[:4], lambda v: {1e-4: 0.1001, 1e-3: 0.101}[v["optim.lr"]])
+    records |= by_trial(diverged(4), failed(5))
+    return make_results(trials, records, baselines=RIDGE, test={0: 0.25})
+
+
+def test_the_leaderboard_is_a_markdown_table() -> None:
+    lines = markdown(summarize(small_study(), title="forecast-3f2a")).splitlines()
+
+    table = lines[lines.index("### Leaderboard") + 2 :]
+    assert table[:4] == [
+        "| rank | lr | optim | val_mse | trial | test_mse |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: |",
+        "| ridge |  |  | 0.0500 |  | 0.0600 |",
+        "| **1** | **0.0001** | **a\\|b** | **0.1001** | **0** | **0.2500** |",
+    ]
+
+
+def test_the_note_holds_counts_warnings_reasons_values_and_links() -> None:
+    note = markdown(summarize(small_study(), title="s", links=["http://localhost:5000/#/x_y"]))
+
+    assert "6 trials: 4 completed, 1 infeasible and 1 failed." in note
+    assert "- ridge (0.0500) beats every configuration" in note
+    assert "- 1 failed (trial 5): MemoryError: no memory." in note
+    assert "### Best result per value" in note
+    assert note.endswith("- http://localhost:5000/#/x_y")
+
+
+def test_a_note_without_room_drops_the_least_wanted_first() -> None:
+    summary = summarize(small_study(), title="s", links=["link"])
+    whole = markdown(summary)
+
+    shorter = markdown(summary, limit=len(whole) - 1)
+    shortest = markdown(summary, limit=60)
+
+    assert "### Best result per value" not in shorter
+    assert "### Warnings" in shorter
+    assert shorter.endswith("- link")
+    assert len(shortest) <= 60
+
+
+@pytest.mark.parametrize("settings", [2, 9])
+def test_the_note_of_a_large_study_fits_into_an_mlflow_tag(settings: int) -> None:
+    names = [f"group.a_setting_with_a_long_name_{i}" for i in range(settings)]
+    trials = make_trials({name: [1, 2] for name in names})
+    records = scored(trials, lambda v: sum(v.values()))
+
+    note = markdown(summarize(make_results(trials, records), title="s"))
+
+    assert len(note) <= 8000
+    assert "### Leaderboard" in note
+
+
+def test_csv_holds_every_configuration_in_full() -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_text(small_study()))))
+
+    assert [(row["rank"], row["baseline"]) for row in rows] == [
+        *((str(rank), "") for rank in (1, 2, 3, 4)),
+        ("", "ridge"),
+        ("", ""),
+        ("", ""),
+    ]
+    assert rows[0] == {
+        "rank": "1",
+        "baseline": "",
+        "optim.lr": "0.0001",
+        "optim.name": "a|b",
+        "val_mse": "0.1001",
+        "sd": "",
+        "seeds": "1",
+        "test_mse": "0.25",
+        "trials": "0",
+        "completed": "1",
+        "infeasible": "0",
+        "failed": "0",
+    }
+    assert [row["infeasible"] for row in rows[5:]] == ["1", "0"]
+
+
+def test_csv_says_where_a_setting_has_no_effect() -> None:
+    trials = make_trials({"model.num_layers": [1, 2], "model.dropout": [0.2, 0.3]})
+    trials[1] = Trial(1, 0, trials[1].values, same_as=0)
+    results = make_results(
+        trials, by_trial(completed(0, 0.1), completed(2, 0.2), completed(3, 0.3))
+    )
+
+    rows = list(csv.DictReader(io.StringIO(csv_text(results))))
+
+    assert [row["model.dropout"] for row in rows] == ["any", "0.2", "0.3"]
