@@ -2,11 +2,120 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
-def run_verb(arguments: list[str]) -> int:
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from sweep.errors import BadInput, SweepError
+from sweep.plan.application import Application
+from sweep.store import open_store
+from sweep.study.launching import resume as resume_study
+from sweep.study.launching import store_address
+from sweep.study.reading import find_study, list_studies, read_study
+from sweep.study.standing import Standing, standing, table
+from sweep.task import application_of, load_task
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+StoreOption = Annotated[
+    str | None, typer.Option("--store", help="where studies are; else SWEEP_STORE, ./sweep-store")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON value instead of a table")]
+StudyArgument = Annotated[str, typer.Argument(help="the study's name, as it was printed")]
+
+ANY_WORDS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def run_verb(arguments: Sequence[str]) -> int:
+    """Run one verb and return its exit code; a mistake is told in one line."""
+    try:
+        code = cli(args=list(arguments), prog_name="python -m sweep", standalone_mode=False)
+    except SweepError as error:
+        return _refuse(str(error), error.exit_code)
+    except TyperException as error:
+        text = getattr(error, "format_message", error.__str__)()
+        return _refuse(f"{text} (see python -m sweep {arguments[0]} --help)", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _refuse("interrupted", 130)
+    return code if isinstance(code, int) else 0
+
+
+@cli.command(context_settings=ANY_WORDS)
+def plan(context: typer.Context) -> int:
+    """Show what a multirun would do: takes what the main job takes, writes nothing."""
     from sweep.multirun import run_hydra
 
-    return run_hydra(
-        [*arguments[1:], "-m", "hydra.launcher.dry=true"][:0]
-        + [*arguments[1:], "hydra.launcher.dry=true", "-m"]
+    words = [word for word in context.args if word not in ("-m", "--multirun")]
+    return run_hydra([*words, "hydra.launcher.dry=true", "-m"])
+
+
+@cli.command()
+def status(
+    study: Annotated[str | None, typer.Argument(help="one study; else all of the store")] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag
+) -> int:
+    """Show how far studies are."""
+    place = open_store(store_address(store, env=os.environ))
+    names = [study] if study else list_studies(place)
+    found: list[Standing] = []
+    for name in names:
+        try:
+            found.append(standing(find_study(place, name)))
+        except BadInput as error:
+            if study:
+                raise
+            print(f"sweep: {error}", file=sys.stderr)  # noqa: T201  the others still count
+    if as_json:
+        print(json.dumps([entry.as_dict() for entry in found], indent=2))  # noqa: T201
+        return 0
+    if not found:
+        print(f"no studies in {place.url.removeprefix('file://')}")  # noqa: T201
+        return 0
+    Console(highlight=False).print(table(found))
+    for line in (line for entry in found for line in entry.notes()):
+        print(line)  # noqa: T201
+    return 0
+
+
+@cli.command()
+def resume(
+    study: StudyArgument,
+    store: StoreOption = None,
+    parallelism: Annotated[int | None, typer.Option(min=1, help="packs at a time")] = None,
+) -> int:
+    """Train what a study has no record of, with numbers as if it had not stopped."""
+    address = store_address(store, env=os.environ)
+    application = _application(find_study(open_store(address), study).url)
+    return resume_study(
+        study,
+        address=address,
+        application=application,
+        console=Console(highlight=False),
+        parallelism=parallelism,
     )
+
+
+def _application(url: str) -> Application:
+    study = read_study(open_store(url))
+    root = Path(study.directory or ".")
+    if not root.is_dir():
+        raise BadInput(f"study {study.name} was started in {root}, which is gone; restore it")
+    os.chdir(root)
+    sys.path.insert(0, str(root))
+    application = application_of(load_task(study.task, root=root))
+    if application is None:
+        raise BadInput(f"task {study.task} tells nothing about itself; it cannot be resumed")
+    return application
+
+
+def _refuse(line: str, code: int) -> int:
+    print(f"sweep: {line}", file=sys.stderr)  # noqa: T201
+    return code

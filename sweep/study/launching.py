@@ -81,10 +81,11 @@ def resume(
     application: Application,
     console: Console,
     parallelism: int | None = None,
-) -> Mapping[int, Record]:
+) -> int:
     """Train what a study has no terminal record of; numbers are as if it had not stopped.
 
-    Raises UnknownName for a study that is not there, CorruptPlan, Busy.
+    Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName for a
+    study that is not there, CorruptPlan, Busy.
     """
     store = open_store(address)
     place = find_study(store, name)
@@ -99,12 +100,13 @@ def resume(
         place.delete(layout.STOP)
         if not missing:
             console.print(f"study {name}: every trial has a record; nothing to train")
-            return finish(state, application=application, problems={}, console=console)
+            finish(state, application=application, problems={}, console=console)
+            return _exit_code(state)
         plan = _next_round(state, rounds, missing, application, workers=workers)
         announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
         add_round(place, plan.round)
-        again = replace(state, bases=state.bases, trials=state.trials)
-        return _run(again, plan, application, workers=workers, console=console)
+        _run(state, plan, application, workers=workers, console=console)
+        return _exit_code(state)
 
 
 def store_address(given: Value, *, env: Mapping[str, str]) -> str:
@@ -120,6 +122,16 @@ def _run(
     finish(state, application=application, problems=done.problems, console=console)
     twins = ((trial.number, trial.same_as) for trial in state.trials)
     return resolve_twins(state.records, twins)
+
+
+def _trained(state: Studied) -> list[Trial]:
+    return [trial for trial in state.trials if trial.same_as is None]
+
+
+def _exit_code(state: Studied) -> int:
+    allowed = state.study.limits.get("max_failed") or 0
+    lost = sum(trial.number not in state.records for trial in _trained(state))
+    return int(lost > 0 or state.reader.ledger.count(State.FAILED) > allowed)
 
 
 def _outline(request: Request, *, workers: int) -> Outline:
@@ -199,9 +211,8 @@ def _missing(state: Studied) -> list[Trial]:
     records = state.records
     return [
         trial
-        for trial in state.trials
-        if trial.same_as is None
-        and (trial.number not in records or records[trial.number].state in RETRIED)
+        for trial in _trained(state)
+        if trial.number not in records or records[trial.number].state in RETRIED
     ]
 
 

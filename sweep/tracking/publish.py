@@ -12,7 +12,7 @@ from itertools import groupby
 
 from sweep.plan.trial import Record
 from sweep.tracking.address import is_server
-from sweep.tracking.entry import PARENT, Entry, Point, make_entry, millis, study_filter
+from sweep.tracking.entry import CURVE, PARENT, Entry, Point, make_entry, millis, study_filter
 from sweep.tracking.info import StudyInfo, Summary, TrialInfo
 from sweep.tracking.parent import show_parent
 from sweep.tracking.server import Away, Refused, Run, Tracker
@@ -162,8 +162,9 @@ def _write_new(tracker: Tracker, *, entry: Entry) -> _Done:
 
 def _finish(tracker: Tracker, *, run: Run, entry: Entry) -> _Done:
     """Write what is missing, and no epoch a second time."""
-    missing: list[Point] = []
-    for key, points in groupby(sorted(entry.points, key=_by_step), key=lambda p: p.key):
+    curves = [point for point in entry.points if point.key.startswith(CURVE)]
+    missing = [point for point in entry.points if not point.key.startswith(CURVE)]
+    for key, points in groupby(sorted(curves, key=_by_step), key=lambda p: p.key):
         there = tracker.steps(run.id, key=key) if key in run.metrics else {}
         # Epochs that were sent live have their true time; the others come after them.
         newest = max(there.values(), default=0)

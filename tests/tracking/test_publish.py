@@ -115,15 +115,18 @@ def test_a_run_left_by_a_kill_before_its_first_record_is_completed(tracker: Trac
 
 
 def test_a_curve_sent_in_part_is_completed_without_doubles(tracker: Tracker) -> None:
-    study, trial, record = make_study(), make_trial(), make_record(epochs=5)
-    publish(tracker, study=study, trials=[(trial, make_record(epochs=2, state=State.PAUSED))])
+    study, trial = make_study(), make_trial()
+    part = make_record(epochs=2, state=State.PAUSED, finished=STARTED + 3)
+    publish(tracker, study=study, trials=[(trial, part)])
     (before,) = runs_of(tracker, study)
 
-    publish(tracker, study=study, trials=[(trial, record)])
+    publish(tracker, study=study, trials=[(trial, make_record(epochs=5, finished=STARTED + 8))])
 
     ((run, shown),) = content_of(tracker, study).items()
     assert run == before.id
     assert [step for step, _, _ in shown["metrics"]["epoch/val_mse"]] == [1, 2, 3, 4, 5]
+    (now,) = runs_of(tracker, study)
+    assert now.metrics["best_epoch"] == 5
 
 
 def test_a_later_record_supersedes_an_earlier_one(tracker: Tracker) -> None:
