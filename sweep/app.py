@@ -138,6 +138,7 @@ def crown(tree: Tree, weights: bytes) -> Winner:
     """Score stored weights on the test windows and make the files that forecasting needs."""
     import numpy as np
 
+    from sweep.train import data
     from sweep.train.predict import forecaster
     from sweep.train.score import score
 
@@ -147,7 +148,14 @@ def crown(tree: Tree, weights: bytes) -> Winner:
     with tempfile.TemporaryDirectory() as folder:
         forecaster(settings, weights=arrays).save(Path(folder))
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    return Winner(metrics=score(settings, weights=arrays, part="test"), model=files)
+    series = data.load(settings.data)
+    rows = series.values[-settings.data.lookback :] * series.scaler.sd + series.scaler.mean
+    return Winner(
+        metrics=score(settings, weights=arrays, part="test"),
+        model=files,
+        example={name: rows[:, i].tolist() for i, name in enumerate(series.columns)},
+        outputs=list(settings.data.target),
+    )
 
 
 def tracking(tree: Tree) -> Mapping[str, Value]:

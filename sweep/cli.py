@@ -22,7 +22,12 @@ from sweep.study.reading import find_study, list_studies, read_study
 from sweep.study.standing import Standing, standing, table
 from sweep.task import application_of, load_task
 
-cli = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+cli = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="where studies are; else SWEEP_STORE, ./sweep-store")

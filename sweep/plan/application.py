@@ -53,6 +53,8 @@ class Winner:
 
     metrics: Mapping[str, float]  # on the test part
     model: Mapping[str, bytes]  # file name to content: all that prediction needs
+    example: Mapping[str, Sequence[float]]  # raw rows by column, as many as one prediction reads
+    outputs: Sequence[str]  # names of the columns of a prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ PARENT_RUN = "parent-run.json"
 LEASE = "lease.json"
 ROUNDS = "rounds/"
 PACKS = "packs/"
+TRIALS = "trials/"
 FAILURES = "failures/"
 
 _ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
@@ -56,12 +57,22 @@ def log_key(pack: int) -> str:
 
 def trial_prefix(trial: int) -> str:
     """Name the part of the study that belongs to a trial."""
-    return f"trials/{trial:06d}/"
+    return f"{TRIALS}{trial:06d}/"
 
 
 def weights_key(trial: int) -> str:
     """Name the weights of a trial's best epoch."""
     return f"{trial_prefix(trial)}weights"
+
+
+def model_prefix(trial: int) -> str:
+    """Name the part that holds a winner's model."""
+    return f"{trial_prefix(trial)}model/"
+
+
+def is_weights(key: str) -> bool:
+    """Tell whether a key names a trial's weights."""
+    return key.startswith(TRIALS) and key.endswith("/weights")
 
 
 def failure_key(trial: int) -> str:

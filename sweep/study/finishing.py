@@ -3,116 +3,52 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from sweep.errors import SweepError
 from sweep.plan import layout
 from sweep.plan.application import Application, Scores
-from sweep.plan.round import set_values
-from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import read_baselines
-from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import render, summarize
 from sweep.study.conducting import Studied
+from sweep.study.crowning import crown
+from sweep.study.publishing import end_of, publish_study
 
 
 def finish(
-    state: Studied,
-    *,
-    application: Application,
-    problems: Mapping[int, str],
-    console: Console,
-) -> Mapping[int, Record]:
+    state: Studied, *, application: Application, problems: Mapping[int, str], console: Console
+) -> None:
     """Score the winner on the test part, publish everything, print the summary."""
     board = state.board()
-    test = _crown(state, board, application, console)
+    best = board.best
+    crowned = crown(state, best, application=application, console=console) if best else []
     results = Results(
         board=board,
         records=state.records,
         baselines=read_baselines(_baselines(state), board=board),
-        test=test,
+        test={item.seed: item.winner.metrics[board.test] for item in crowned},
         seed=state.study.seed,
+    )
+    title = f"study {state.study.name}"
+    report = summarize(results, title=title)
+    shown = publish_study(
+        state, report, end=end_of(state), crowned=crowned, loader=application.loader
     )
     for pack, why in problems.items():
         console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
-    console.print(
-        render(summarize(results, title=f"study {state.study.name}", links=_links(state)))
-    )
-    return state.records
+    where = f"records: {state.place.url.removeprefix('file://')}"
+    console.print(render(report))
+    for line in (*shown.lines, where):
+        console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied
 
 
-def _crown(
-    state: Studied, board: Leaderboard, application: Application, console: Console
-) -> dict[Value, float]:
-    best = board.best
-    if best is None:
-        return {}
-    known = _known_winner(state)
-    if known.get("trials") != list(best.trials):
-        application.warm()
-        known = _score(state, best, application, console)
-        state.place.write(layout.WINNER, json.dumps(known).encode())
-    return {entry["seed"]: entry["metrics"][state.study.test] for entry in known["scores"]}
-
-
-def _known_winner(state: Studied) -> dict[str, Any]:
-    try:
-        known = json.loads(state.place.read(layout.WINNER))
-    except (KeyError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _score(
-    state: Studied, best: Configuration, application: Application, console: Console
-) -> dict[str, Any]:
-    scores: list[dict[str, Any]] = []
-    for number in best.trials:
-        record = state.records.get(number)
-        if record is None or record.state is not State.COMPLETED:
-            continue
-        tree = _tree(state, number)
-        winner = application.crown(tree, _weights(state, number, tree, application, console))
-        for name, content in winner.model.items():
-            state.place.write(f"{layout.trial_prefix(number)}model/{name}", content)
-        scores.append({"trial": number, "seed": _seed(state, number), "metrics": winner.metrics})
-    return {"trials": list(best.trials), "scores": scores, "at": time.time()}
-
-
-def _weights(
-    state: Studied, number: int, tree: Mapping[str, Any], application: Application, console: Console
-) -> bytes:
-    try:
-        return state.place.read(layout.weights_key(number))
-    except KeyError:
-        console.print(
-            f"trial {number}: its weights were not kept; it is trained again from its seed"
-        )
-    again = application.run(tree, lambda _: None)
-    if again.weights is None:
-        raise SweepError(f"trial {number} did not complete when it was trained again")
-    state.place.write(layout.weights_key(number), again.weights)
-    return again.weights
-
-
-def _tree(state: Studied, number: int) -> dict[str, Any]:
-    trial = next(trial for trial in state.trials if trial.number == number)
-    config = OmegaConf.create(set_values(state.bases[trial.base].config, trial.values))
-    tree = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(tree, dict)
-    return {str(key): value for key, value in tree.items()}
-
-
-def _seed(state: Studied, number: int) -> Value:
-    from sweep.schema import flatten
-
-    return flatten(_tree(state, number)).get(state.study.seed)
+def give_up(state: Studied) -> None:
+    """Close the study's runs in MLflow after its client was interrupted."""
+    results = Results(board=state.board(), records=state.records, seed=state.study.seed)
+    report = summarize(results, title=f"study {state.study.name}, interrupted")
+    publish_study(state, report, end="KILLED")
 
 
 def _baselines(state: Studied) -> Scores:
@@ -121,7 +57,3 @@ def _baselines(state: Studied) -> Scores:
     except (KeyError, ValueError):
         return {}
     return scores
-
-
-def _links(state: Studied) -> list[str]:
-    return [f"records: {state.place.url.removeprefix('file://')}"]

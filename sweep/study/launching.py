@@ -12,7 +12,7 @@ from rich.console import Console
 from sweep.cluster.cpus import usable_cpus
 from sweep.cluster.local import LocalCluster
 from sweep.compose import Composition
-from sweep.errors import BadInput
+from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.facets import Flat
@@ -22,7 +22,7 @@ from sweep.plan.trial import Record, State, Trial, Value
 from sweep.schema import flatten, unflatten
 from sweep.store import open_store
 from sweep.study.conducting import Studied, conduct, studied, who
-from sweep.study.finishing import finish
+from sweep.study.finishing import finish, give_up
 from sweep.study.opening import add_round, open_study, surroundings
 from sweep.study.outline import Outline, grid, outline
 from sweep.study.reading import find_study, read_rounds, read_study
@@ -118,7 +118,12 @@ def _run(
     state: Studied, plan: Outline, application: Application, *, workers: int, console: Console
 ) -> Mapping[int, Record]:
     cluster = LocalCluster(workers=workers)
-    done = conduct(state, plan, cluster=cluster, workers=workers, console=console)
+    try:
+        done = conduct(state, plan, cluster=cluster, workers=workers, console=console)
+    except Interrupted:
+        state.reader.look()
+        give_up(state)
+        raise
     finish(state, application=application, problems=done.problems, console=console)
     twins = ((trial.number, trial.same_as) for trial in state.trials)
     return resolve_twins(state.records, twins)

@@ -62,10 +62,9 @@ def log_winner(
                 return None
             model_id = kept
             tracker.write(parent, tags={TAG: f"{content} {model_id}"})
-        address = f"models:/{model_id}"
         if winner.register is not None:
-            _register(tracker, name=winner.register, address=address, parent=parent)
-        return address
+            _register(tracker, name=winner.register, model_id=model_id)
+        return f"models:/{model_id}"
     except (Away, Refused) as error:
         log.warning("tracking: the winner of %s is not kept as a model (%s)", study.id, error)
         return None
@@ -114,23 +113,21 @@ def _keep(
 
 def _save(winner: WinnerInfo, *, folder: Path, model: Any, parent: str) -> None:
     """Write MLflow's model folder: code as files, weights as files, nothing pickled."""
-    import pandas as pd  # type: ignore[import-untyped]
-    from mlflow.models import Model, infer_signature
-    from mlflow.pyfunc import save_model
-
     files, code = folder / "files", folder / "code"
     files.mkdir()
     code.mkdir()
     for name, body in winner.files.items():
         (files / name).write_bytes(body)
-    module, _, _ = winner.loader.partition(":")
-    source = source_of(module)
-    table = pd.DataFrame({name: list(map(float, v)) for name, v in winner.example.items()})
-    predicted = pd.DataFrame(
-        _load(winner.loader)(files).predict(table), columns=list(winner.outputs) or None
-    )
+    source = source_of(winner.loader.partition(":")[0])
+    predict = _load(winner.loader)(files).predict
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice on type hints, which pandas' frames do not have
+        warnings.simplefilter("ignore")  # advice on type hints, from the import of pyfunc on
+        import pandas as pd  # type: ignore[import-untyped]
+        from mlflow.models import Model, infer_signature
+        from mlflow.pyfunc import save_model
+
+        table = pd.DataFrame({name: list(map(float, v)) for name, v in winner.example.items()})
+        predicted = pd.DataFrame(predict(table), columns=list(winner.outputs) or None)
         save_model(
             str(folder / "model"),
             mlflow_model=Model(
@@ -167,17 +164,15 @@ def _model_name(name: str) -> str:
     return "".join("_" if sign in "/:.%\"' " else sign for sign in name)
 
 
-def _register(tracker: Tracker, *, name: str, address: str, parent: str) -> None:
+def _register(tracker: Tracker, *, name: str, model_id: str) -> None:
+    model = tracker.ask(lambda client: client.get_logged_model(model_id))
+    # Not 'models:/...': a database would look that up at the process's own tracking address.
+    source = model.artifact_location
     versions = tracker.ask(lambda client: client.search_model_versions(f"name='{name}'"))
-    if any(version.source == address for version in versions):
+    if any(version.source == source for version in versions):
         return
     try:
         tracker.ask(lambda client: client.create_registered_model(name))
     except Refused:
         log.debug("model %s is registered already: this is its next version", name)
-    model_id = address.rpartition("/")[2]
-    tracker.ask(
-        lambda client: client.create_model_version(
-            name, source=address, run_id=parent, model_id=model_id
-        )
-    )
+    tracker.ask(lambda client: client.create_model_version(name, source, model_id=model_id))

@@ -42,9 +42,11 @@ PATIENCE = {
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 CHATTER = {  # logger to the level from which it is heard
     "alembic": logging.WARNING,
+    "mlflow.pyfunc": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,  # prints a stack for each locked database
     "mlflow.utils.rest_utils": logging.ERROR,
     "urllib3.connectionpool": logging.ERROR,  # prints every retry

@@ -20,7 +20,8 @@ class WinnerModel(PythonModel):
         self.opened = load(Path(context.artifacts["files"]))
         self.outputs = list(context.model_config["outputs"])
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    # No type hints: MLflow reads them as a schema, and has none for a table of rows.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
         """Predict from a frame of raw rows; one output row for each step ahead."""
         import pandas as pd  # type: ignore[import-untyped]
 

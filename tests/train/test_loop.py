@@ -145,6 +145,21 @@ def test_the_objective_is_the_validation_loss_of_the_kept_weights(
     assert scored == {name: trained.metrics[name] for name in ("val_mse", "val_mae")}
 
 
+def test_a_score_is_the_mean_over_windows_horizon_and_targets(make_settings: Make) -> None:
+    settings = make_settings(data={"target": ["temp", "dewp"], "covariates": []})
+    feed, windows = open_feed(settings)
+    network = model.build(settings, device=CPU)
+    x, y = feed.batch(windows.test)
+    with torch.no_grad():
+        error = (network(x) - y).numpy()
+
+    scored = score(settings, weights=model.arrays(network), part="test")
+
+    assert error.shape == (55, 6, 2)
+    assert scored["test_mse"] == pytest.approx(np.square(error).mean(), rel=1e-5)
+    assert scored["test_mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+
+
 def test_early_stopping_restores_the_best_weights(make_settings: Make) -> None:
     settings = make_settings(optim={"lr": 5e-2}, train={"epochs": 40, "patience": 2})
 

@@ -173,7 +173,7 @@ def test_each_step_has_its_own_masks(make_settings: Make, moment: Moment) -> Non
 
 def test_masks_lie_between_the_layers_and_before_the_head(make_settings: Make) -> None:
     settings = make_settings(
-        model={"num_layers": 2, "dropout": 0.5, "output_dropout": 0.25},
+        model={"num_layers": 3, "dropout": 0.5, "output_dropout": 0.25},
         train={"precision": "float64"},
     )
     network = model.build(settings, device=CPU)
@@ -185,7 +185,8 @@ def test_masks_lie_between_the_layers_and_before_the_head(make_settings: Make) -
 
     states, _ = network.layers[0](x)
     states, _ = network.layers[1](states * mask(1, 4, 12, 8, rate=0.5))
-    expected = network.head(states[:, -1] * mask(2, 4, 8, rate=0.25)).unsqueeze(-1)
+    states, _ = network.layers[2](states * mask(2, 4, 12, 8, rate=0.5))
+    expected = network.head(states[:, -1] * mask(3, 4, 8, rate=0.25)).unsqueeze(-1)
 
     torch.testing.assert_close(network(x, moment=Moment(7, 2, 3)), expected)
 
@@ -237,6 +238,8 @@ def test_reversible_normalisation_gives_the_window_back(make_settings: Make) -> 
 
     torch.testing.assert_close(network.normalization.back(inner[..., :1], window=x), x[..., :1])
     torch.testing.assert_close(inner.mean(dim=1), torch.full((3, 6), 0.4, dtype=torch.float64))
+    spread = inner.std(dim=1, unbiased=False)
+    torch.testing.assert_close(spread, torch.full_like(spread, 1.3), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("normalization", ["none", "last", "revin"])

@@ -1,0 +1,140 @@
+"""Bring MLflow up to date with what the store says of a study."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from sweep.plan import layout
+from sweep.plan.trial import State
+from sweep.report.export import csv_text, markdown
+from sweep.report.leaderboard import result_of
+from sweep.report.summary import Summary as Report
+from sweep.study.conducting import Studied
+from sweep.study.crowning import Crowned
+from sweep.study.showing import cast_of, study_info, tracker_of
+from sweep.tracking.address import is_server, opening, page
+from sweep.tracking.info import StudyInfo, Summary
+
+if TYPE_CHECKING:
+    from sweep.tracking.server import Tracker
+
+End = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What MLflow shows now."""
+
+    lines: Sequence[str]  # for a person: where to look, what is missing
+    complete: bool
+
+
+def publish_study(
+    state: Studied, report: Report, *, end: End, crowned: Sequence[Crowned] = (), loader: str = ""
+) -> Shown:
+    """Write parent run, trials, view and winner; what MLflow shows already is left as it is.
+
+    Never raises because MLflow is away: the lines say so, and the next call writes the rest.
+    """
+    from sweep.tracking.publish import publish
+    from sweep.tracking.view import save_view
+
+    tracker = tracker_of(state.study)
+    if tracker is None:
+        return Shown([], complete=True)
+    info = study_info(state.study)
+    board = report.results.board
+    curves = sorted({name for r in state.records.values() for name in r.history if name != "lr"})
+    trained = len({result_of(trial) for trial in state.trials})
+    path = save_view(tracker, study=info, params=list(board.varied), curves=curves, trials=trained)
+    own = cast_of(state.study, state.bases, state.trials)
+    done = publish(
+        tracker,
+        study=info,
+        trials=[(own.info(number), record) for number, record in sorted(state.records.items())],
+        summary=_summary(state, report, end=end, path=path),
+        over=True,
+    )
+    if done.parent is not None:
+        state.place.create(
+            layout.PARENT_RUN, json.dumps({"id": done.parent, **state.study.tracking}).encode()
+        )
+        _log_winner(tracker, state, info, crowned=crowned, parent=done.parent, loader=loader)
+    return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
+
+
+def _summary(state: Studied, report: Report, *, end: End, path: str | None) -> Summary:
+    board, results = report.results.board, report.results
+    metrics: dict[str, float] = {
+        f"trials_{kind.value.lower()}": float(count) for kind, count in board.counts.items()
+    }
+    if board.best is not None and board.best.mean is not None:
+        metrics[f"best_{board.objective}"] = board.best.mean
+    if results.test_mean is not None:
+        metrics[f"best_{board.test}"] = results.test_mean
+    for baseline in results.baselines:
+        metrics[f"baseline_{baseline.name}"] = baseline.objective
+    metrics["cpu_seconds"] = sum(record.cpu_seconds for record in state.records.values())
+    link = f"[Table, parallel coordinates and curves of all trials]({path})\n\n" if path else ""
+    done = [record.finished for record in state.records.values()]
+    return Summary(
+        state=end,
+        at=max(done, default=time.time()),
+        done=len(state.records),
+        metrics=metrics,
+        params={"trials": len(state.trials), "task": state.study.task},
+        note=link + markdown(replace(report, links=())),
+        files={"leaderboard.csv": csv_text(results)},
+    )
+
+
+def _log_winner(
+    tracker: Tracker,
+    state: Studied,
+    info: StudyInfo,
+    *,
+    crowned: Sequence[Crowned],
+    parent: str,
+    loader: str,
+) -> None:
+    from sweep.tracking.model import WinnerInfo, log_winner
+
+    if not crowned:
+        return
+    first = min(crowned, key=lambda item: state.records[item.trial].objective or 0.0)
+    name = cast_of(state.study, state.bases, state.trials).info(first.trial).name
+    winner = WinnerInfo(
+        name=name,
+        files=first.winner.model,
+        loader=loader,
+        example=first.winner.example,
+        outputs=first.winner.outputs,
+        metrics=first.winner.metrics,
+        register=state.study.tracking.get("register"),
+    )
+    log_winner(tracker, study=info, parent=parent, winner=winner)
+
+
+def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
+    uri = str(state.study.tracking["uri"])
+    if away:
+        later = f"`python -m sweep resume {state.study.name}` writes what it misses"
+        return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]
+    lines = [f"MLflow refused {refused} trials; see the log"] if refused else []
+    if path and is_server(uri):
+        return [*lines, f"MLflow:  {page(uri, path)}"]
+    view = f", then open http://127.0.0.1:5000/{path}" if path else ""
+    return [*lines, f"MLflow:  {opening(uri)}{view}"]
+
+
+def end_of(state: Studied) -> End:
+    """Say how a study whose workers are gone has ended."""
+    trained = [trial.number for trial in state.trials if trial.same_as is None]
+    allowed = state.study.limits.get("max_failed") or 0
+    failed = sum(record.state is State.FAILED for record in state.records.values())
+    complete = all(number in state.records for number in trained)
+    return "FINISHED" if complete and failed <= allowed else "FAILED"
