@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from sweep.errors import BadInput, SweepError
+from sweep.errors import BadInput, SweepError, UnknownName
 from sweep.plan.application import Application
+from sweep.plan.trial import State
 from sweep.store import open_store
-from sweep.study.launching import resume as resume_study
 from sweep.study.launching import store_address
 from sweep.study.reading import find_study, list_studies, read_study
+from sweep.study.resuming import resume as resume_study
 from sweep.study.standing import Standing, standing, table
 from sweep.task import application_of, load_task
 
@@ -95,6 +96,9 @@ def resume(
     study: StudyArgument,
     store: StoreOption = None,
     parallelism: Annotated[int | None, typer.Option(min=1, help="packs at a time")] = None,
+    rerun: Annotated[
+        str | None, typer.Option(help="train these again too: failed, infeasible, or both by comma")
+    ] = None,
 ) -> int:
     """Train what a study has no record of, with numbers as if it had not stopped."""
     address = store_address(store, env=os.environ)
@@ -105,20 +109,27 @@ def resume(
         application=application,
         console=Console(highlight=False),
         parallelism=parallelism,
+        rerun=_states(rerun),
     )
 
 
-def _application(url: str) -> Application:
+def _states(words: str | None) -> frozenset[State]:
+    known = {state.value.lower(): state for state in (State.FAILED, State.INFEASIBLE)}
+    names = [word.strip().lower() for word in words.split(",")] if words else []
+    for name in names:
+        if name not in known:
+            raise UnknownName("--rerun", name, known)
+    return frozenset(known[name] for name in names)
+
+
+def _application(url: str) -> Application | None:
     study = read_study(open_store(url))
     root = Path(study.directory or ".")
     if not root.is_dir():
         raise BadInput(f"study {study.name} was started in {root}, which is gone; restore it")
     os.chdir(root)
     sys.path.insert(0, str(root))
-    application = application_of(load_task(study.task, root=root))
-    if application is None:
-        raise BadInput(f"task {study.task} tells nothing about itself; it cannot be resumed")
-    return application
+    return application_of(load_task(study.task, root=root))
 
 
 def _refuse(line: str, code: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -68,7 +69,7 @@ def compose(
             tree = _load(loader, master, structural)
             trees.append(tree)
             config = to_tree(tree)
-            bases.append(Base(structural, config))
+            bases.append(Base(structural, as_json(config)))
             known.append(set(_keys(config)))
         if not values.keys() <= known[base]:
             unknown = next(key for key in values if key not in known[base])
@@ -193,7 +194,20 @@ def _is_untyped(node: Any) -> bool:
     return node._metadata.ref_type is Any
 
 
+def as_json(value: Any) -> Any:
+    """Show a tree with enums and the like as JSON; for people, nothing is trained from it."""
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name
+    return value if _is_json(value) else str(value)
+
+
 def _is_json(value: Any) -> bool:
+    if isinstance(value, Enum):
+        return False
     if value is None or isinstance(value, bool | int | str):
         return True
     if isinstance(value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import sys
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+    from sweep.study.launching import Request, Session
+
+GRACE_S = 5.0  # that workers have to end when this process does
 
 
 @dataclass
@@ -39,6 +44,7 @@ class LauncherConf:
     pack: PackConf = field(default_factory=PackConf)
     max_attempts: int = 3  # lives of a worker that one trial may cost before it counts as failed
     max_failed: int | None = None  # stop beyond so many failed trials; null: never stop early
+    recycle: int = 0  # trials that one process trains before a fresh one; 0: as many as a pack has
     dry: bool = False  # show the plan, write and start nothing
 
 
@@ -50,7 +56,7 @@ class KubernetesLauncher(Launcher):
         self.config: DictConfig | None = None
         self.task: TaskFunction | None = None
         self.context: HydraContext | None = None
-        self.study: str | None = None  # once the first batch was launched
+        self.session: Session | None = None  # once the first batch was launched
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -82,27 +88,74 @@ class KubernetesLauncher(Launcher):
         from hydra.core.utils import configure_log, setup_globals
         from rich.console import Console
 
-        from sweep.compose import compose
-        from sweep.errors import BadInput
-        from sweep.study.launching import Request, launch, show_plan
+        from sweep.returns import job_return
+        from sweep.study.launching import launch, open_session, show_plan
         from sweep.task import application_of, name_task
 
         assert self.config is not None
         assert self.context is not None
         assert self.task is not None
         setup_globals()
+        name = name_task(self.task, root=Path.cwd())
+        if name is None:
+            return self._run_here(job_overrides, initial_job_idx)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         application = application_of(self.task)
-        name = name_task(self.task, root=Path.cwd())
-        if application is None or name is None:
-            raise BadInput(f"task {name} tells sweep nothing about itself; only ours runs so far")
+        if application is None:
+            Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        request = self._request(name, job_overrides, initial_job_idx)
+        console = Console(highlight=False)
+        if self.options.get("dry"):
+            show_plan(request, console=console)
+            return []
+        if self.session is None:
+            self.session = open_session(request, console=console)
+            atexit.register(self.session.cluster.stop, GRACE_S)
+        records = launch(self.session, request, console=console)
+        infeasible = float("-inf" if request.direction == "maximize" else "inf")
+        return [
+            job_return(
+                overrides,
+                records.get(trial.number),
+                infeasible=infeasible,
+                task_name=str(self.config.hydra.job.name),
+            )
+            for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
+        ]
+
+    def _request(
+        self, name: str, job_overrides: Sequence[Sequence[str]], first_number: int
+    ) -> Request:
+        from hydra.core.utils import JobRuntime
+        from omegaconf import OmegaConf
+
+        from sweep.compose import compose
+        from sweep.sources import snapshot
+        from sweep.study.launching import Request
+        from sweep.task import application_of
+
+        assert self.config is not None
+        assert self.context is not None
+        assert self.task is not None
+        loader = self.context.config_loader
         composition = compose(
-            job_overrides,
-            loader=self.context.config_loader,
-            master=self.config,
-            first_number=initial_job_idx,
+            job_overrides, loader=loader, master=self.config, first_number=first_number
         )
-        request = Request(
+        application = application_of(self.task)
+        hydra: dict[str, Any] = {}
+        if application is None:
+            jobs = {
+                str(trial.number): list(words)
+                for trial, words in zip(composition.trials, job_overrides, strict=True)
+            }
+            hydra = {
+                **snapshot(loader, self.config),
+                "plain": composition.plain,
+                "task_name": JobRuntime.instance().get("name"),
+                "jobs": jobs,
+            }
+        wanted = OmegaConf.select(self.config, "hydra.sweeper.direction")
+        return Request(
             task=name,
             application=application,
             job=self.config.hydra.job.name,
@@ -113,36 +166,36 @@ class KubernetesLauncher(Launcher):
             cwd=Path.cwd(),
             now=time.time(),
             tail=secrets.token_hex(2),
+            direction=direction_of(wanted),
+            hydra=hydra,
         )
-        console = Console(highlight=False)
-        if self.options.get("dry"):
-            show_plan(request, console=console)
-            return []
-        records = launch(request, console=console)
-        return [
-            _job_return(overrides, records.get(trial.number))
-            for overrides, trial in zip(job_overrides, composition.trials, strict=True)
-        ]
 
+    def _run_here(
+        self, job_overrides: Sequence[Sequence[str]], first_number: int
+    ) -> Sequence[JobReturn]:
+        from sweep.errors import BadInput
+        from sweep.inprocess import run_here
 
-def _job_return(overrides: Sequence[str], record: Any) -> JobReturn:
-    from hydra.core.utils import JobReturn, JobStatus
-
-    from sweep.errors import SweepError
-    from sweep.plan.trial import State
-
-    state = record.state if record is not None else None
-    if state is State.COMPLETED:
-        return JobReturn(
-            overrides=overrides, status=JobStatus.COMPLETED, _return_value=record.value
+        assert self.config is not None
+        assert self.context is not None
+        assert self.task is not None
+        if self.options.get("cluster") == "kubernetes":
+            raise BadInput(
+                f"task {self.task.__qualname__} is a closure, which no pod can find by name; "
+                "write it as a function of a module"
+            )
+        return run_here(
+            job_overrides,
+            first_number=first_number,
+            context=self.context,
+            task=self.task,
+            master=self.config,
         )
-    if state is State.INFEASIBLE:
-        return JobReturn(
-            overrides=overrides, status=JobStatus.COMPLETED, _return_value=float("inf")
-        )
-    text = record.error.text if record is not None and record.error else "it has no record"
-    error = SweepError(f"{' '.join(overrides)}: {state or 'lost'}: {text}")
-    return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=error)
+
+
+def direction_of(wanted: Any) -> str:
+    """Read the direction that a sweeper names, such as Optuna's; minimize where it names none."""
+    return "maximize" if "maximize" in str(wanted).lower() else "minimize"
 
 
 ConfigStore.instance().store(

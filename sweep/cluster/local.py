@@ -45,14 +45,18 @@ class LocalCluster:
         self._lifeline: int | None = None
 
     def submit(self, work: Work) -> None:
-        """Take a round in and start the workers' parent."""
+        """Take a round in; the workers' parent of an earlier round of the study is used again."""
         if self.work == work:
             return
-        self.work = work
+        before, self.work = self.work, work
         self.waiting = deque(work.packs)
         self.counted.clear()
         self.repeated.clear()
-        self._start(work)
+        alive = self.parent is not None and self.parent.poll() is None
+        if alive and before is not None and before.study == work.study:
+            self._tell(_order(work))
+        else:
+            self._start(work)
 
     @property
     def finished(self) -> bool:
@@ -93,13 +97,11 @@ class LocalCluster:
                 stdout=subprocess.PIPE,
                 pass_fds=[read_end],
                 start_new_session=True,  # Ctrl-C is for the client, which then tells the workers
-                env={**os.environ, **ONE_THREAD},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
         finally:
             os.close(read_end)
-        self._tell(
-            {"store": work.store, "study": work.study, "round": work.round, "task": work.task}
-        )
+        self._tell(_order(work))
 
     def _tell(self, message: dict[str, Any]) -> None:
         assert self.parent is not None
@@ -195,3 +197,7 @@ class LocalCluster:
                     self._signal(signal.SIGKILL)
                     self.parent.wait()
         self._unread = b""
+
+
+def _order(work: Work) -> dict[str, Any]:
+    return {"store": work.store, "study": work.study, "round": work.round}

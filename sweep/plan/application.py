@@ -34,6 +34,7 @@ class Result:
     failure: Failure | None = None
     weights: bytes | None = None  # in a form that the application itself reads
     device: str = "cpu"
+    value: Value = None  # what the task returned, encoded; None: the objective
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class Round:
     bases: Sequence[Base]
     trials: Sequence[Trial]
     packs: Sequence[Pack]
+    hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from, if they do
 
 
 def check_study_name(name: str) -> str:
@@ -111,6 +112,7 @@ def round_to_bytes(round_: Round) -> bytes:
         "columns": ["number", "base", "keys", "same_as", "values..."],
         "trials": rows,
         "packs": [[p.number, list(p.trials)] for p in round_.packs],
+        "hydra": round_.hydra,
     }
     body["hash"] = digest(body)
     return _dump(body)
@@ -135,6 +137,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
                 for number, base, shape, same_as, *values in body["trials"]
             ],
             packs=[Pack(number, tuple(trials)) for number, trials in body["packs"]],
+            hydra=body["hydra"],
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptPlan(f"{where}: not a round ({error!r}); restore the file") from None

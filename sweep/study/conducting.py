@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -87,8 +87,11 @@ def conduct(
     cluster: Cluster,
     workers: int,
     console: Console,
+    echo: Callable[[int], None] | None = None,
 ) -> Conducted:
     """Run one round and wait for its end; the caller holds the study's lease.
+
+    `echo` is called with each pack that ended, to show what it printed.
 
     Raises Interrupted after Ctrl-C, with the workers ended and the way to go on; StoreLost and
     BadInput as they come from store and workers.
@@ -118,11 +121,14 @@ def conduct(
         cluster.submit(work)
         parent.start()
         with open_display(tally, subject=subject, console=console, now=now) as display:
-            _follow(state, cluster, display=display, problems=problems)
+            _follow(state, cluster, display=display, problems=problems, echo=echo)
     except KeyboardInterrupt:
-        raise Interrupted(how_to_go_on(state)) from None
-    finally:
         cluster.stop(GRACE_S)
+        raise Interrupted(how_to_go_on(state)) from None
+    except BaseException:
+        cluster.stop(GRACE_S)
+        raise
+    finally:
         parent.join()
     state.reader.look()
     return Conducted(studied=state, problems=problems)
@@ -145,7 +151,12 @@ def how_to_go_on(state: Studied) -> str:
 
 
 def _follow(
-    state: Studied, cluster: Cluster, *, display: Display, problems: dict[int, str]
+    state: Studied,
+    cluster: Cluster,
+    *,
+    display: Display,
+    problems: dict[int, str],
+    echo: Callable[[int], None] | None,
 ) -> None:
     running: set[int] = set()
     limit = state.study.limits.get("max_failed")
@@ -153,6 +164,8 @@ def _follow(
         ended: set[int] = set()
         for event in cluster.observe(LOOK_EVERY_S):
             _note(event, running, ended, problems)
+            if echo is not None and event.stage is Stage.ENDED:
+                echo(event.pack)
         for record in state.reader.look(sorted(running | ended)):
             display.add(record, now=time.time())
         display.tick(running=len(running), now=time.time())

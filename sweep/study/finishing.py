@@ -11,19 +11,25 @@ from sweep.plan import layout
 from sweep.plan.application import Application, Scores
 from sweep.report.baselines import read_baselines
 from sweep.report.results import Results
-from sweep.report.summary import render, summarize
+from sweep.report.summary import headline, render, summarize
 from sweep.study.conducting import Studied
-from sweep.study.crowning import crown
+from sweep.study.crowning import Crowned, crown
 from sweep.study.publishing import end_of, publish_study
 
 
 def finish(
-    state: Studied, *, application: Application, problems: Mapping[int, str], console: Console
+    state: Studied,
+    *,
+    application: Application | None,
+    problems: Mapping[int, str],
+    console: Console,
 ) -> None:
     """Score the winner on the test part, publish everything, print the summary."""
     board = state.board()
     best = board.best
-    crowned = crown(state, best, application=application, console=console) if best else []
+    crowned: list[Crowned] = []
+    if best and application:
+        crowned = crown(state, best, application=application, console=console)
     results = Results(
         board=board,
         records=state.records,
@@ -34,12 +40,16 @@ def finish(
     title = f"study {state.study.name}"
     report = summarize(results, title=title)
     shown = publish_study(
-        state, report, end=end_of(state), crowned=crowned, loader=application.loader
+        state,
+        report,
+        end=end_of(state),
+        crowned=crowned,
+        loader=application.loader if application else "",
     )
     for pack, why in problems.items():
         console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
     where = f"records: {state.place.url.removeprefix('file://')}"
-    console.print(render(report))
+    console.print(render(report) if application or best else headline(board))
     for line in (*shown.lines, where):
         console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied
 

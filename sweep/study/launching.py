@@ -1,11 +1,13 @@
-"""Launch a multirun as a study, and resume one that was cut short."""
+"""Launch a multirun as a study, batch by batch, or show what a launch would do."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -18,19 +20,17 @@ from sweep.plan.application import Application
 from sweep.plan.facets import Flat
 from sweep.plan.records import resolve_twins
 from sweep.plan.round import Round, Study, check_study_name, study_name
-from sweep.plan.trial import Record, State, Trial, Value
+from sweep.plan.trial import Record, Value
 from sweep.schema import flatten, unflatten
-from sweep.store import open_store
+from sweep.store import Store, open_store
 from sweep.study.conducting import Studied, conduct, studied, who
 from sweep.study.finishing import finish, give_up
 from sweep.study.opening import add_round, open_study, surroundings
 from sweep.study.outline import Outline, grid, outline
-from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.showing import choose_tracking
 from sweep.study.telling import announce, describe
 
 CLUSTERS = ("auto", "local", "kubernetes")
-RETRIED = frozenset({State.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Request:
     """A multirun as Hydra hands it over, with all that is read from outside."""
 
     task: str
-    application: Application
+    application: Application | None
     job: str
     composition: Composition
     overrides: tuple[str, ...]
@@ -47,6 +47,20 @@ class Request:
     cwd: Path
     now: float
     tail: str  # four hex digits
+    direction: str = "minimize"
+    hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
+
+
+@dataclass(slots=True)
+class Session:
+    """A study that is launched in batches, each a round, on one cluster."""
+
+    store: Store
+    place: Store
+    study: Study
+    cluster: LocalCluster
+    workers: int
+    rounds: list[Round] = field(default_factory=list)
 
 
 def show_plan(request: Request, *, console: Console) -> None:
@@ -56,10 +70,10 @@ def show_plan(request: Request, *, console: Console) -> None:
     describe(plan, request.composition, workers=workers, where=_where(request), console=console)
 
 
-def launch(request: Request, *, console: Console) -> Mapping[int, Record]:
-    """Run a multirun as a new study; return the terminal records, twins included.
+def open_session(request: Request, *, console: Console) -> Session:
+    """Check a multirun, announce it, and write its study.
 
-    Raises BadInput before anything is written, Unreachable, Interrupted.
+    Raises BadInput before anything is written.
     """
     where = _where(request)
     store = open_store(store_address(request.options.get("store"), env=request.env))
@@ -68,58 +82,55 @@ def launch(request: Request, *, console: Console) -> Mapping[int, Record]:
     study = _study(request, facts={"data": dict(plan.data)})
     announce(study, plan, store=store, workers=workers, where=where, console=console)
     place = open_study(store, study)
-    with place.hold(layout.LEASE, who()):
-        add_round(place, plan.round)
-        state = studied(place, study, [plan.round])
-        return _run(state, plan, request.application, workers=workers, console=console)
+    return Session(store, place, study, LocalCluster(workers=workers), workers)
 
 
-def resume(
-    name: str,
-    *,
-    address: str,
-    application: Application,
-    console: Console,
-    parallelism: int | None = None,
-) -> int:
-    """Train what a study has no terminal record of; numbers are as if it had not stopped.
+def launch(session: Session, request: Request, *, console: Console) -> Mapping[int, Record]:
+    """Run one batch as the next round; return the terminal records, twins included.
 
-    Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName for a
-    study that is not there, CorruptPlan, Busy.
+    Raises BadInput, Unreachable, Interrupted.
     """
-    store = open_store(address)
-    place = find_study(store, name)
-    study = read_study(place)
-    with place.hold(layout.LEASE, who()):
-        rounds = read_rounds(place)
-        state = studied(place, study, rounds)
-        missing = _missing(state)
-        workers = parallelism or usable_cpus()
-        if state.reader.ledger.corrupt or state.reader.torn():
-            _tell_damage(state, console)
-        place.delete(layout.STOP)
-        if not missing:
-            console.print(f"study {name}: every trial has a record; nothing to train")
-            finish(state, application=application, problems={}, console=console)
-            return _exit_code(state)
-        plan = _next_round(state, rounds, missing, application, workers=workers)
-        announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
-        add_round(place, plan.round)
-        _run(state, plan, application, workers=workers, console=console)
-        return _exit_code(state)
+    with session.place.hold(layout.LEASE, who()):
+        packs = [pack.number for round_ in session.rounds for pack in round_.packs]
+        plan = _outline(
+            request,
+            workers=session.workers,
+            number=len(session.rounds) + 1,
+            first_pack=1 + max(packs, default=-1),
+        )
+        plan = replace(plan, round=replace(plan.round, hydra=request.hydra))
+        add_round(session.place, plan.round)
+        session.rounds.append(plan.round)
+        state = studied(session.place, session.study, session.rounds)
+        return run_round(
+            state,
+            plan,
+            request.application,
+            cluster=session.cluster,
+            workers=session.workers,
+            console=console,
+        )
 
 
-def store_address(given: Value, *, env: Mapping[str, str]) -> str:
-    """Choose the store: the one given, SWEEP_STORE, or ./sweep-store."""
-    return str(given or env.get("SWEEP_STORE") or "sweep-store")
-
-
-def _run(
-    state: Studied, plan: Outline, application: Application, *, workers: int, console: Console
+def run_round(
+    state: Studied,
+    plan: Outline,
+    application: Application | None,
+    *,
+    cluster: LocalCluster,
+    workers: int,
+    console: Console,
 ) -> Mapping[int, Record]:
-    cluster = LocalCluster(workers=workers)
+    """Conduct a round, and finish the study as far as it goes; records include twins."""
     try:
-        done = conduct(state, plan, cluster=cluster, workers=workers, console=console)
+        done = conduct(
+            state,
+            plan,
+            cluster=cluster,
+            workers=workers,
+            console=console,
+            echo=None if application else lambda pack: _echo(state, pack),
+        )
     except Interrupted:
         state.reader.look()
         give_up(state)
@@ -129,28 +140,37 @@ def _run(
     return resolve_twins(state.records, twins)
 
 
-def _trained(state: Studied) -> list[Trial]:
-    return [trial for trial in state.trials if trial.same_as is None]
+def store_address(given: Value, *, env: Mapping[str, str]) -> str:
+    """Choose the store: the one given, SWEEP_STORE, or ./sweep-store."""
+    return str(given or env.get("SWEEP_STORE") or "sweep-store")
 
 
-def _exit_code(state: Studied) -> int:
-    allowed = state.study.limits.get("max_failed") or 0
-    lost = sum(trial.number not in state.records for trial in _trained(state))
-    return int(lost > 0 or state.reader.ledger.count(State.FAILED) > allowed)
+def _echo(state: Studied, pack: int) -> None:
+    # What a stranger's task prints is shown, as it would be without us.
+    try:
+        text = state.place.read(layout.log_key(pack))
+    except KeyError:
+        return
+    sys.stdout.write(text.decode(errors="replace"))
+    sys.stdout.flush()
 
 
-def _outline(request: Request, *, workers: int) -> Outline:
-    composition, application = request.composition, request.application
-    size = dict(request.options.get("pack") or {}).get("size")
+def _outline(request: Request, *, workers: int, number: int = 1, first_pack: int = 0) -> Outline:
+    composition, options = request.composition, request.options
+    size = dict(options.get("pack") or {}).get("size")
+    recycle = options.get("recycle") or None
     _whole("hydra.launcher.pack.size", size, least=1)
-    _whole("hydra.launcher.max_attempts", request.options.get("max_attempts"), least=1)
-    _whole("hydra.launcher.max_failed", request.options.get("max_failed"), least=0)
+    _whole("hydra.launcher.recycle", recycle, least=1)
+    _whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
+    _whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
     return outline(
         composition.bases,
         composition.trials,
-        application=application,
+        application=request.application,
         workers=workers,
-        pack_size=size,
+        pack_size=min((n for n in (size, recycle) if n), default=None),
+        number=number,
+        first_pack=first_pack,
     )
 
 
@@ -161,12 +181,13 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
         **flatten(request.composition.bases[first.base].config),
         **first.values,
     }
-    objective, test = application.scores(config)
+    objective, test = application.scores(config) if application else ("objective", "")
+    wanted = application.tracking(unflatten(config)) if application else {}
+    tracking: dict[str, Value] = {}
+    if application or request.env.get("MLFLOW_TRACKING_URI"):  # no file unasked by strangers
+        tracking = choose_tracking(wanted, job=request.job, env=request.env, cwd=request.cwd)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(request.now))
     name = options.get("study")
-    tracking = choose_tracking(
-        application.tracking(unflatten(config)), job=request.job, env=request.env, cwd=request.cwd
-    )
     return Study(
         name=check_study_name(name)
         if name
@@ -175,10 +196,10 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
         task=request.task,
         job=request.job,
         directory=str(request.cwd),
-        direction=application.direction,
+        direction=application.direction if application else request.direction,
         objective=objective,
         test=test,
-        seed=application.seed_key,
+        seed=application.seed_key if application else "seed",
         overrides=request.overrides,
         grid=grid(request.composition.trials),
         limits={key: options.get(key) for key in ("max_attempts", "max_failed")},
@@ -208,44 +229,5 @@ def _workers(options: Mapping[str, Value]) -> int:
 
 
 def _whole(key: str, value: Value, *, least: int) -> None:
-    if value is not None and value < least:
-        raise BadInput(f"{key}={value}: must be at least {least}")
-
-
-def _missing(state: Studied) -> list[Trial]:
-    records = state.records
-    return [
-        trial
-        for trial in _trained(state)
-        if trial.number not in records or records[trial.number].state in RETRIED
-    ]
-
-
-def _next_round(
-    state: Studied,
-    rounds: Sequence[Round],
-    missing: Sequence[Trial],
-    application: Application,
-    *,
-    workers: int,
-) -> Outline:
-    # The new round holds its own bases, so that it can be read alone.
-    used = sorted({trial.base for trial in missing})
-    place = {base: i for i, base in enumerate(used)}
-    return outline(
-        [state.bases[base] for base in used],
-        [replace(trial, base=place[trial.base]) for trial in missing],
-        application=application,
-        workers=workers,
-        number=len(rounds) + 1,
-        first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
-    )
-
-
-def _tell_damage(state: Studied, console: Console) -> None:
-    ledger = state.reader.ledger
-    for where in ledger.corrupt:
-        console.print(f"corrupt record, left out: {where}", soft_wrap=True)
-    torn = state.reader.torn()
-    if torn:
-        console.print(f"{torn} records files end in the middle of a line, as a kill leaves them")
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise BadInput(f"{key}={value}: must be a whole number of at least {least}")

@@ -42,7 +42,7 @@ def outline(
     bases: Sequence[Base],
     trials: Sequence[Trial],
     *,
-    application: Application,
+    application: Application | None,
     workers: int,
     pack_size: int | None = None,
     number: int = 1,
@@ -50,8 +50,13 @@ def outline(
 ) -> Outline:
     """Check the trials, find those that are equal in effect, and pack the rest.
 
-    Raises BadInput where a configuration cannot be trained.
+    Nothing is known of the trials of a task that tells nothing about itself: each is trained, and
+    costs the same. Raises BadInput where a configuration cannot be trained.
     """
+    if application is None:
+        return _unknown_task(
+            bases, trials, workers=workers, size=pack_size, number=number, first_pack=first_pack
+        )
     table = Grid([flatten(base.config) for base in bases], trials)
     _check(table, application)
     settled = _twins(table, application)
@@ -80,6 +85,26 @@ def grid(trials: Sequence[Trial]) -> dict[str, list[Value]]:
         for key, value in trial.values.items():
             found.setdefault(key, {}).setdefault(repr(value), value)
     return {key: list(values.values()) for key, values in found.items()}
+
+
+def _unknown_task(
+    bases: Sequence[Base],
+    trials: Sequence[Trial],
+    *,
+    workers: int,
+    size: int | None,
+    number: int,
+    first_pack: int,
+) -> Outline:
+    packs = pack(
+        trials,
+        same=lambda _: None,
+        cost=lambda _: 1.0,
+        capacity=size or local_capacity(len(trials), workers=workers),
+        first_number=first_pack,
+    )
+    costs = {trial.number: Cost(1, 1.0) for trial in trials}
+    return Outline(Round(number=number, bases=bases, trials=trials, packs=packs), costs, {})
 
 
 def _check(table: Grid, application: Application) -> None:

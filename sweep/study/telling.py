@@ -17,13 +17,14 @@ def announce(
     """Print the study, its size, its cost, and where it goes."""
     _say(console, f"study    {study.name}")
     _say(console, f"trials   {trials(plan)}")
-    _say(console, f"cost     {cost(plan)}")
+    if plan.data:
+        _say(console, f"cost     {cost(plan)}")
     _say(console, f"runs     {where}: {workers} workers, one thread each")
     _say(console, f"store    {store.url.removeprefix('file://')}")
     if study.tracking.get("uri"):
         _say(console, f"MLflow   {opening(str(study.tracking['uri']))}")
     else:
-        _say(console, "MLflow   off (it is not installed)")
+        _say(console, "MLflow   off (not installed, or no MLFLOW_TRACKING_URI)")
 
 
 def describe(
@@ -35,7 +36,8 @@ def describe(
         shown = ", ".join(str(value) for value in values[:8])
         more = f", ... ({len(values)})" if len(values) > 8 else ""
         _say(console, f"  {key}: {shown}{more}")
-    _say(console, f"cost     {cost(plan)}")
+    if plan.data:
+        _say(console, f"cost     {cost(plan)}")
     _say(console, f"runs     {where}: {workers} workers, one thread each")
     for title, trial in (("first", composition.trials[0]), ("last", composition.trials[-1])):
         line = " ".join(f"{key}={value}" for key, value in trial.values.items())

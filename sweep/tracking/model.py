@@ -166,8 +166,9 @@ def _model_name(name: str) -> str:
 
 def _register(tracker: Tracker, *, name: str, model_id: str) -> None:
     model = tracker.ask(lambda client: client.get_logged_model(model_id))
-    # Not 'models:/...': a database would look that up at the process's own tracking address.
-    source = model.artifact_location
+    # Not 'models:/...', nor without a run: a database of this client would look those up at the
+    # tracking address of the process, which may be another.
+    source, run = model.artifact_location, model.source_run_id
     versions = tracker.ask(lambda client: client.search_model_versions(f"name='{name}'"))
     if any(version.source == source for version in versions):
         return
@@ -175,4 +176,4 @@ def _register(tracker: Tracker, *, name: str, model_id: str) -> None:
         tracker.ask(lambda client: client.create_registered_model(name))
     except Refused:
         log.debug("model %s is registered already: this is its next version", name)
-    tracker.ask(lambda client: client.create_model_version(name, source, model_id=model_id))
+    tracker.ask(lambda client: client.create_model_version(name, source, run, model_id=model_id))

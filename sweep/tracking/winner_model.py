@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # type: ignore[import-untyped]
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
 
@@ -20,11 +21,13 @@ class WinnerModel(PythonModel):
         self.opened = load(Path(context.artifacts["files"]))
         self.outputs = list(context.model_config["outputs"])
 
-    # No type hints: MLflow reads them as a schema, and has none for a table of rows.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
-        """Predict from a frame of raw rows; one output row for each step ahead."""
-        import pandas as pd  # type: ignore[import-untyped]
-
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """Predict from raw rows; one output row for each step ahead."""
         predicted = self.opened.predict(model_input)
         return pd.DataFrame(predicted, columns=self.outputs or None)
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from sweep.errors import BadInput, SweepError, Unreachable
 from sweep.plan.exits import Exit
-from sweep.worker.assignment import assign
+from sweep.worker.assignment import get_ready
 from sweep.worker.attempt import ToldToStop, live
 from sweep.worker.warm import serve
 
@@ -26,13 +26,12 @@ def main(arguments: Sequence[str]) -> int:
         return serve(int(arguments[1]))
     signal.signal(signal.SIGTERM, _told_to_stop)
     try:
-        work = assign(
+        ready = get_ready(
             address=_needed("SWEEP_STORE"),
             study=_needed("SWEEP_STUDY"),
             round_number=int(_needed("SWEEP_ROUND")),
-            index=int(_needed("JOB_COMPLETION_INDEX")),
         )
-        return live(work)
+        return live(ready.pack(int(_needed("JOB_COMPLETION_INDEX"))))
     except ToldToStop:
         return Exit.TOLD_TO_STOP
     except Unreachable as error:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
-from sweep.plan.application import Application, Epoch, Result
+from sweep.plan.application import Application, Epoch, OnEpoch, Result
 from sweep.plan.exits import Exit
 from sweep.plan.packing import Pack
 from sweep.plan.records import Ledger, lines_of, to_line
@@ -52,8 +52,8 @@ class Assignment:
     study: Study
     round: Round
     pack: Pack
-    run: Callable[[Mapping[str, Any], Callable[[Epoch], None]], Result]
-    application: Application
+    run: Callable[[Trial, OnEpoch], Result]
+    application: Application | None  # what the task tells about itself, if it does
     versions: Mapping[str, str]
     watcher: Watcher
     device: str = "cpu"
@@ -171,14 +171,7 @@ def _settle(work: Assignment, trial: Trial, attempt: int, deaths: int) -> None:
 def _train(work: Assignment, trial: Trial, begun: Record) -> Record:
     cpu = _cpu_seconds()
     try:
-        base = work.round.bases[trial.base]
-        config = OmegaConf.create(set_values(base.config, trial.values))
-        tree = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(tree, dict)
-        result = work.run(
-            {str(key): value for key, value in tree.items()},
-            lambda epoch: work.watcher.epoch(trial, epoch),
-        )
+        result = work.run(trial, lambda epoch: work.watcher.epoch(trial, epoch))
     except StoreLost:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial's failure is data
@@ -194,13 +187,13 @@ def _train(work: Assignment, trial: Trial, begun: Record) -> Record:
         finished=time.time(),
         cpu_seconds=_cpu_seconds() - cpu,
         device=result.device,
-        value=result.objective,
+        value=result.objective if result.value is None else result.value,
         weights=weights,
     )
 
 
 def _keep_weights(work: Assignment, trial: Trial, result: Result) -> str | None:
-    if result.weights is None or result.objective is None:
+    if result.weights is None or result.objective is None or work.application is None:
         return None
     sign = 1 if work.application.direction == "minimize" else -1
     try:
@@ -225,19 +218,23 @@ def stopped(work: Assignment) -> bool:
 
 
 def _measure_baselines(work: Assignment) -> None:
-    if _exists(work.store, layout.BASELINES):
+    if work.application is None or _exists(work.store, layout.BASELINES):
         return
-    trial = work.round.trials[0]
-    base = work.round.bases[trial.base]
-    config = OmegaConf.create(set_values(base.config, trial.values))
-    tree = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(tree, dict)
+    tree = resolved(work.round, work.round.trials[0])
     try:
-        scores = work.application.baselines({str(k): v for k, v in tree.items()})
+        scores = work.application.baselines(tree)
     except SweepError as error:
         log.warning("baselines could not be measured: %s", error)
         return
     work.store.create(layout.BASELINES, json.dumps(scores).encode())
+
+
+def resolved(round_: Round, trial: Trial) -> dict[str, Any]:
+    """Put a trial's values on its base and resolve it, in this process' environment."""
+    config = OmegaConf.create(set_values(round_.bases[trial.base].config, trial.values))
+    tree = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
 
 
 def _exists(store: Store, key: str) -> bool:

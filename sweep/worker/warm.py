@@ -17,13 +17,9 @@ from typing import IO, Any, NoReturn
 
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
-from sweep.plan.application import Application
 from sweep.plan.exits import Exit
-from sweep.plan.round import Round, Study
-from sweep.store import Store, open_store
-from sweep.study.reading import read_round, read_study
 from sweep.study.showing import tracker_of
-from sweep.worker.assignment import assignment, the_application
+from sweep.worker.assignment import Ready, get_ready
 from sweep.worker.attempt import ToldToStop, live
 
 log = logging.getLogger(__name__)
@@ -38,14 +34,27 @@ class _Child:
 class _Parent:
     """Hold what all workers share, and the workers that run."""
 
-    def __init__(self, store: Store, study: Study, round_: Round, application: Application):
-        self.store = store
-        self.study = study
-        self.round = round_
-        self.application = application
-        self.index = {pack.number: i for i, pack in enumerate(round_.packs)}
+    def __init__(self, ready: Ready):
+        self.ready = ready
+        self.index = {pack.number: i for i, pack in enumerate(ready.round.packs)}
         self.children: dict[int, _Child] = {}
         self.stopping = False
+
+    def obey(self, order: dict[str, Any], lifeline: int) -> None:
+        if "round" in order:
+            self._load(order)
+        else:
+            self.fork(order["pack"], lifeline)
+
+    def _load(self, order: dict[str, Any]) -> None:
+        try:
+            self.ready = get_ready(
+                address=order["store"], study=order["study"], round_number=order["round"]
+            )
+        except SweepError as error:
+            _say({"refused": str(error)})
+            return
+        self.index = {pack.number: i for i, pack in enumerate(self.ready.round.packs)}
 
     def fork(self, pack: int, lifeline: int) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
@@ -70,7 +79,7 @@ class _Parent:
             text = output.read()
         if text:
             try:
-                self.store.append(layout.log_key(child.pack), text)
+                self.ready.store.append(layout.log_key(child.pack), text)
             except StoreLost as error:
                 log.warning("%s", error)
 
@@ -90,19 +99,14 @@ def serve(lifeline: int) -> int:
     first, _, unread = unread.partition(b"\n")
     order = json.loads(first)
     try:
-        store = open_store(order["store"]).at(order["study"])
-        study = read_study(store)
-        os.chdir(study.directory or ".")
-        application = the_application(study)
-        parent = _Parent(store, study, read_round(store, order["round"]), application)
-        application.warm()
-        tracker_of(study)  # imports MLflow, once for all workers
+        ready = get_ready(address=order["store"], study=order["study"], round_number=order["round"])
+        tracker_of(ready.study)  # imports MLflow, once for all workers
     except SweepError as error:
         _say({"refused": str(error)})
         return Exit.NOTHING_RUNS
     gc.collect()
     gc.freeze()  # so that the children share these pages
-    return _loop(parent, lifeline, unread)
+    return _loop(_Parent(ready), lifeline, unread)
 
 
 def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
@@ -132,7 +136,7 @@ def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
         *lines, unread = unread.split(b"\n")
         if not parent.stopping:
             for line in lines:
-                parent.fork(json.loads(line)["pack"], lifeline)
+                parent.obey(json.loads(line), lifeline)
     return 0
 
 
@@ -145,10 +149,7 @@ def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes])
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         threading.Thread(target=_die_with_client, args=(lifeline,), daemon=True).start()
-        work = assignment(
-            parent.store, parent.study, parent.round, parent.application, parent.index[pack]
-        )
-        code = int(live(work))
+        code = int(live(parent.ready.pack(parent.index[pack])))
     except ToldToStop:
         code = Exit.TOLD_TO_STOP
     except StoreLost as error:

@@ -212,6 +212,11 @@ def test_a_series_too_short_is_refused(
         room.windows(room.load(short), short)
 
 
+def test_a_file_of_one_row_is_refused(write: Write, make_hourly: Hourly) -> None:
+    with pytest.raises(BadInput, match="holds no number in the 0 training rows"):
+        room.load(make_data(write(make_hourly(1))))
+
+
 def test_a_series_of_exactly_one_window_is_enough(write: Write, make_hourly: Hourly) -> None:
     tight = make_data(write(make_hourly(100)), lookback=67, split=[70, 3, 3])
 

@@ -226,6 +226,16 @@ def test_reversible_normalisation_moves_the_forecast_with_level_and_scale(
     )
 
 
+def test_reversible_normalisation_starts_as_plain_standardisation(make_settings: Make) -> None:
+    settings = make_settings(data={"normalization": "revin"}, train={"precision": "float64"})
+    network = model.build(settings, device=CPU)
+    x = random(3, 12, 6)
+
+    expected = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, unbiased=False)
+
+    torch.testing.assert_close(network.normalization(x), expected, rtol=1e-4, atol=0)
+
+
 def test_reversible_normalisation_gives_the_window_back(make_settings: Make) -> None:
     settings = make_settings(data={"normalization": "revin"}, train={"precision": "float64"})
     network = model.build(settings, device=CPU)

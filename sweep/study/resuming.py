@@ -1,0 +1,126 @@
+"""Go on with a study that was cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from sweep.cluster.cpus import usable_cpus
+from sweep.cluster.local import LocalCluster
+from sweep.plan import layout
+from sweep.plan.application import Application
+from sweep.plan.round import Round
+from sweep.plan.trial import State, Trial
+from sweep.store import open_store
+from sweep.study.conducting import GRACE_S, Studied, studied, who
+from sweep.study.finishing import finish
+from sweep.study.launching import run_round
+from sweep.study.opening import add_round
+from sweep.study.outline import Outline, outline
+from sweep.study.reading import find_study, read_rounds, read_study
+from sweep.study.telling import announce
+
+ALWAYS = frozenset({State.CANCELLED})
+
+
+def resume(
+    name: str,
+    *,
+    address: str,
+    application: Application | None,
+    console: Console,
+    parallelism: int | None = None,
+    rerun: frozenset[State] = frozenset(),
+) -> int:
+    """Train what a study has no terminal record of; numbers are as if it had not stopped.
+
+    Trials in a state of `rerun` are trained again, and their new records replace the old. Returns
+    1 where more trials failed than the study allows, else 0. Raises UnknownName for a study that
+    is not there, CorruptPlan, Busy.
+    """
+    store = open_store(address)
+    place = find_study(store, name)
+    study = read_study(place)
+    with place.hold(layout.LEASE, who()):
+        rounds = read_rounds(place)
+        state = studied(place, study, rounds)
+        _tell_damage(state, console)
+        place.delete(layout.STOP)
+        missing = _missing(state, ALWAYS | rerun)
+        if not missing:
+            console.print(f"study {name}: every trial has a record; nothing to train")
+            finish(state, application=application, problems={}, console=console)
+            return exit_code(state)
+        for trial in missing:
+            place.delete(layout.failure_key(trial.number))
+        workers = parallelism or usable_cpus()
+        plan = _next_round(state, rounds, missing, application, workers=workers)
+        announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
+        add_round(place, plan.round)
+        cluster = LocalCluster(workers=workers)
+        try:
+            run_round(state, plan, application, cluster=cluster, workers=workers, console=console)
+        finally:
+            cluster.stop(GRACE_S)
+        return exit_code(state)
+
+
+def exit_code(state: Studied) -> int:
+    """Judge a study: 1 where a trial has no record or too many failed."""
+    allowed = state.study.limits.get("max_failed") or 0
+    lost = sum(trial.number not in state.records for trial in _trained(state))
+    return int(lost > 0 or state.reader.ledger.count(State.FAILED) > allowed)
+
+
+def _trained(state: Studied) -> list[Trial]:
+    return [trial for trial in state.trials if trial.same_as is None]
+
+
+def _missing(state: Studied, again: frozenset[State]) -> list[Trial]:
+    records = state.records
+    return [
+        trial
+        for trial in _trained(state)
+        if trial.number not in records or records[trial.number].state in again
+    ]
+
+
+def _next_round(
+    state: Studied,
+    rounds: Sequence[Round],
+    missing: Sequence[Trial],
+    application: Application | None,
+    *,
+    workers: int,
+) -> Outline:
+    # The new round holds its own bases, so that it can be read alone.
+    used = sorted({trial.base for trial in missing})
+    place = {base: i for i, base in enumerate(used)}
+    plan = outline(
+        [state.bases[base] for base in used],
+        [replace(trial, base=place[trial.base]) for trial in missing],
+        application=application,
+        workers=workers,
+        number=len(rounds) + 1,
+        first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
+    )
+    return replace(plan, round=replace(plan.round, hydra=_hydra(rounds, missing)))
+
+
+def _hydra(rounds: Sequence[Round], missing: Sequence[Trial]) -> Mapping[str, Any]:
+    plans = [round_.hydra for round_ in rounds if round_.hydra]
+    if not plans:
+        return {}
+    jobs = {number: words for plan in plans for number, words in plan["jobs"].items()}
+    return {**plans[0], "jobs": {str(t.number): jobs[str(t.number)] for t in missing}}
+
+
+def _tell_damage(state: Studied, console: Console) -> None:
+    for where in state.reader.ledger.corrupt:
+        console.print(f"corrupt record, left out: {where}", soft_wrap=True)
+    torn = state.reader.torn()
+    if torn:
+        console.print(f"{torn} records files end in the middle of a line, as a kill leaves them")
