@@ -10,7 +10,9 @@ from typing import Any
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.conf import ConfigSourceInfo
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.plugins import Plugins
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
@@ -49,6 +51,7 @@ class Composer:
         self._plan = plan
         version.setbase(plan["version_base"])
         setup_globals()
+        Plugins.instance()  # finds the kinds of sources that a search path may name
         path = ConfigSearchPathImpl()
         for number, element in enumerate(plan["search_path"]):
             path.append(element["provider"], _unfold(element, folder / str(number)))
@@ -105,7 +108,9 @@ class Composer:
         with open_dict(config):
             config.hydra.job.id = number
             config.hydra.job.num = number
-            config.hydra.runtime.config_sources = self._plan["config_sources"]
+            config.hydra.runtime.config_sources = [
+                ConfigSourceInfo(**source) for source in self._plan["config_sources"]
+            ]
         cache = OmegaConf.get_cache(config)
         for resolver, arguments, value in self._plan["cache"]:
             cache.setdefault(resolver, {})[tuple(arguments)] = value

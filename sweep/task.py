@@ -15,6 +15,8 @@ from sweep.plan.application import ATTRIBUTE, Application
 
 Task = Callable[[Any], Any]
 
+FILE_PREFIX = "sweep_task_"  # of the module name that a script is loaded under
+
 
 def name_task(task: Task, *, root: Path) -> str | None:
     """Name a task function `module:function`, or `path.py:function` relative to `root`.
@@ -70,7 +72,7 @@ def _import(name: str) -> Any:
 
 def _from_file(path: Path) -> Any:
     # Under another name than __main__, so that the script's own entry does not run.
-    name = f"sweep_task_{path.stem}"
+    name = f"{FILE_PREFIX}{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -81,6 +83,12 @@ def _from_file(path: Path) -> Any:
     sys.path.insert(0, str(path.parent))  # as python itself does for a script
     try:
         spec.loader.exec_module(module)
+    except SystemExit as leave:
+        del sys.modules[name]
+        raise BadInput(
+            f"task file {path} runs its own entry when it is imported; put that below "
+            "if __name__ == '__main__':"
+        ) from leave
     except BaseException:
         del sys.modules[name]
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -23,7 +24,7 @@ from sweep.plan.round import Round
 from sweep.plan.trial import Failure, State, Trial
 from sweep.plan.values import encode_value, number_of
 from sweep.sources import Composer
-from sweep.task import Task
+from sweep.task import FILE_PREFIX, Task
 
 
 class HydraJobs:
@@ -37,6 +38,7 @@ class HydraJobs:
         self._round = round_
         self._plain = bool(plan["plain"])
         self._composer = Composer(plan, folder=folder)
+        _log_as_main()
         GlobalHydra.instance().clear()
         JobRuntime.instance().set("name", plan["task_name"])
         hydra = Hydra(task_name=plan["task_name"], config_loader=self._composer.loader)
@@ -74,6 +76,17 @@ class HydraJobs:
         return self._composer.set(
             base.overrides, trial.values, overrides=overrides, number=trial.number
         )
+
+
+def _log_as_main() -> None:
+    # A script is loaded under another name than __main__; its log lines need not show that.
+    make = logging.getLogRecordFactory()
+
+    def make_record(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        return make("__main__" if name.startswith(FILE_PREFIX) else name, *args, **kwargs)
+
+    if getattr(make, "__name__", "") != make_record.__name__:
+        logging.setLogRecordFactory(make_record)
 
 
 def describe(error: BaseException) -> Failure:

@@ -104,6 +104,10 @@ def serve(lifeline: int) -> int:
     except SweepError as error:
         _say({"refused": str(error)})
         return Exit.NOTHING_RUNS
+    except Exception as error:  # noqa: BLE001  a stranger's module may raise anything
+        traceback.print_exc()
+        _say({"refused": f"the task cannot be loaded: {type(error).__name__}: {error}"})
+        return Exit.NOTHING_RUNS
     gc.collect()
     gc.freeze()  # so that the children share these pages
     return _loop(_Parent(ready), lifeline, unread)

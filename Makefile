@@ -1,0 +1,42 @@
+# Everything runs in an environment of its own: VENV=DIR puts it elsewhere, PYTHON=FILE names the
+# interpreter it is made from.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OPEN := $(if $(MLFLOW_TRACKING_URI),the address in MLFLOW_TRACKING_URI,\
+  $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db)
+
+.PHONY: demo test check bench environment clean
+
+demo: $(READY)
+	$(BIN)/python -m sweep +experiment=forecast -m
+	@echo "Open it in MLflow: $(OPEN)"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports --no-cache
+
+bench: $(READY)
+	set -e; for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+environment: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "make: Python 3.11 or newer is needed; name one by make PYTHON=FILE" >&2; exit 2; }
+	@echo "Installing into $(VENV): up to 2 GB to download, 6 GB on disk, most of it torch for CUDA."
+	@echo "PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may offer a CPU build of torch, which is far smaller."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --build-constraint constraints.txt --group dev --editable '.[lstm]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
