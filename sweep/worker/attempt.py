@@ -23,6 +23,7 @@ from sweep.plan.records import Ledger, lines_of, to_line
 from sweep.plan.round import Round, Study, set_values
 from sweep.plan.trial import Failure, Record, State, Trial
 from sweep.store import Store
+from sweep.worker.keeping import keep_weights
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,9 @@ def _train(work: Assignment, trial: Trial, begun: Record) -> Record:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial's failure is data
         result = Result(state=State.FAILED, failure=_failure(error))
-    weights = _keep_weights(work, trial, result)
+    weights = None
+    if work.application is not None:
+        weights = keep_weights(work.store, work.application, work.round, trial, result)
     return replace(
         begun,
         state=result.state,
@@ -190,23 +193,6 @@ def _train(work: Assignment, trial: Trial, begun: Record) -> Record:
         value=result.objective if result.value is None else result.value,
         weights=weights,
     )
-
-
-def _keep_weights(work: Assignment, trial: Trial, result: Result) -> str | None:
-    if result.weights is None or result.objective is None or work.application is None:
-        return None
-    sign = 1 if work.application.direction == "minimize" else -1
-    try:
-        best = json.loads(work.store.read(layout.BEST))["objective"]
-    except KeyError:
-        best = None
-    if best is not None and sign * result.objective >= sign * best:
-        return None
-    key = layout.weights_key(trial.number)
-    work.store.write(key, result.weights)
-    body = {"trial": trial.number, "objective": result.objective}
-    work.store.write(layout.BEST, json.dumps(body).encode())
-    return key
 
 
 def stopped(work: Assignment) -> bool:

@@ -1,0 +1,56 @@
+"""Decide whose weights are kept while nobody knows yet who wins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.plan import layout
+from sweep.plan.application import Application, Result
+from sweep.plan.round import Round, digest
+from sweep.plan.trial import Trial
+from sweep.schema import flatten
+from sweep.store import Store
+
+
+def keep_weights(
+    store: Store, application: Application, round_: Round, trial: Trial, result: Result
+) -> str | None:
+    """Keep a trial's weights where it is the best so far, or a further seed of the best so far.
+
+    Two workers may each think theirs the best: both are kept, and the conductor removes what did
+    not win. A winner whose weights are not there is trained again from its seed.
+    """
+    if result.weights is None or result.objective is None:
+        return None
+    own = _configuration(application, round_, trial)
+    best = _best(store)
+    sign = 1 if application.direction == "minimize" else -1
+    better = best is None or sign * result.objective < sign * best["objective"]
+    if not better and best is not None and best["configuration"] != own:
+        return None
+    key = layout.weights_key(trial.number)
+    store.write(key, result.weights)
+    if better:
+        body = {
+            "trial": trial.number,
+            "objective": result.objective,
+            "configuration": own,
+        }
+        store.write(layout.BEST, json.dumps(body).encode())
+    return key
+
+
+def _configuration(application: Application, round_: Round, trial: Trial) -> str:
+    config = {**flatten(round_.bases[trial.base].config), **trial.values}
+    config.pop(application.seed_key, None)
+    return digest(config)
+
+
+def _best(store: Store) -> Mapping[str, Any] | None:
+    try:
+        best: Mapping[str, Any] = json.loads(store.read(layout.BEST))
+    except KeyError:
+        return None
+    return best

@@ -1,0 +1,92 @@
+"""Build plans and records by hand, and draw random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sweep.plan.packing import Pack
+from sweep.plan.round import Base, Round, Study
+from sweep.plan.trial import Failure, Record, State, Trial
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=8)
+values = scalars | st.lists(scalars, max_size=3)
+keys = st.sampled_from(["lr", "optim.name", "data.target", "größe", "x"])
+counts = st.integers(0, 10**6)
+states = st.sampled_from(State)
+
+failures = st.builds(Failure, st.text(), st.text(), st.text(), st.text())
+records = st.builds(
+    Record,
+    trial=counts,
+    state=states,
+    objective=st.none() | numbers,
+    metrics=st.dictionaries(st.text(max_size=5), numbers, max_size=3),
+    history=st.dictionaries(
+        st.text(max_size=5), st.lists(st.none() | numbers, max_size=3), max_size=2
+    ),
+    error=st.none() | failures,
+    attempt=counts,
+    pack=counts,
+    round=counts,
+    started=numbers,
+    finished=numbers,
+    cpu_seconds=numbers,
+    device=st.text(max_size=5),
+    versions=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    value=values,
+    weights=st.none() | st.text(max_size=5),
+)
+studies = st.builds(
+    Study,
+    name=st.text(),
+    created=numbers,
+    task=st.text(),
+    job=st.text(),
+    directory=st.text(),
+    direction=st.sampled_from(["minimize", "maximize"]),
+    objective=st.text(),
+    overrides=st.lists(st.text(), max_size=3).map(tuple),
+    grid=st.dictionaries(keys, st.lists(values, max_size=3), max_size=3),
+    limits=st.dictionaries(keys, scalars, max_size=2),
+    tracking=st.dictionaries(keys, scalars, max_size=2),
+    facts=st.dictionaries(keys, st.dictionaries(keys, scalars, max_size=2), max_size=2),
+)
+trials = st.builds(
+    Trial, counts, st.integers(0, 3), st.dictionaries(keys, values, max_size=4), st.none() | counts
+)
+trees = st.dictionaries(keys, values | st.dictionaries(keys, values, max_size=2), max_size=3)
+rounds = st.builds(
+    Round,
+    number=counts,
+    bases=st.lists(st.builds(Base, st.lists(st.text(), max_size=2).map(tuple), trees), max_size=2),
+    trials=st.lists(trials, max_size=6),
+    packs=st.lists(st.builds(Pack, counts, st.lists(counts, max_size=4).map(tuple)), max_size=3),
+)
+
+
+def make_trial(number: int = 0, *, base: int = 0, **values: Any) -> Trial:
+    return Trial(number, base, values)
+
+
+def make_study(name: str = "forecast-1", **changes: Any) -> Study:
+    return Study(name=name, **{"created": 0.0, "task": "app:train", "job": "forecast", **changes})
+
+
+def make_round(
+    number: int = 1,
+    *,
+    trials: Sequence[Trial],
+    bases: Sequence[Mapping[str, Any]] = ({"lr": 0.1},),
+) -> Round:
+    packs = [Pack(0, tuple(trial.number for trial in trials))]
+    return Round(
+        number=number, bases=[Base((), config) for config in bases], trials=trials, packs=packs
+    )
+
+
+def completed(trial: int = 0, objective: float = 0.5, **more: Any) -> Record:
+    return Record(trial, State.COMPLETED, objective, **more)
