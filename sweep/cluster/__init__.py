@@ -25,6 +25,7 @@ class PackEvent:
     stage: Stage
     text: str = ""
     verdict: Verdict | None = None  # once it ended
+    code: int | None = None  # exit code, or minus the signal, once it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

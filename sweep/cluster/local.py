@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
+from sweep.cluster.memory import MemoryWatch
 from sweep.errors import BadInput, Unreachable
 from sweep.plan.exits import Verdict, describe, verdict
 
@@ -34,7 +35,7 @@ class LocalCluster:
     """
 
     def __init__(self, *, workers: int) -> None:
-        self.workers = workers
+        self.workers = workers  # packs at a time; halved when memory runs out
         self.work: Work | None = None
         self.waiting: deque[int] = deque()
         self.running: set[int] = set()
@@ -43,6 +44,7 @@ class LocalCluster:
         self.parent: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._lifeline: int | None = None
+        self._memory = MemoryWatch()
 
     def submit(self, work: Work) -> None:
         """Take a round in; the workers' parent of an earlier round of the study is used again."""
@@ -137,6 +139,11 @@ class LocalCluster:
     def _ended(self, number: int, code: int) -> PackEvent:
         self.running.discard(number)
         judged = verdict(code)
+        text = f"worker {describe(code)}"
+        if code == -signal.SIGKILL and self._memory.ran_out() and self.workers > 1:
+            # The workers share this machine's memory: fewer at once is what a retry needs.
+            self.workers = max(1, self.workers // 2)
+            text += f"; memory ran out, going on with {self.workers} at a time"
         if judged is Verdict.COUNT:
             self.counted[number] = self.counted.get(number, 0) + 1
         if judged is Verdict.AGAIN:
@@ -153,7 +160,7 @@ class LocalCluster:
                 self.waiting.appendleft(number)
         if judged is Verdict.FAIL_ROUND:
             self.waiting.clear()
-        return PackEvent(number, Stage.ENDED, f"worker {describe(code)}", judged)
+        return PackEvent(number, Stage.ENDED, text, judged, code)
 
     def _parent_died(self) -> list[PackEvent]:
         assert self.parent is not None

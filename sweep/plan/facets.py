@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Generic, TypeVar
 
 from sweep.plan.trial import Trial, Value
@@ -27,9 +26,9 @@ class Grid:
     def __init__(self, flats: Sequence[Flat], trials: Sequence[Trial]) -> None:
         self.flats = flats
         self.trials = trials
-        blocks: dict[tuple[int, tuple[str, ...]], _Block] = {}
+        blocks: dict[tuple[int, frozenset[str]], _Block] = {}
         for place, trial in enumerate(trials):
-            shape = (trial.base, tuple(trial.values))
+            shape = (trial.base, frozenset(trial.values))
             block = blocks.get(shape)
             if block is None:
                 block = blocks[shape] = _Block(flats[trial.base], shape[1])
@@ -63,13 +62,13 @@ class Grid:
         found: dict[int, Value] = {}
         kinds: dict[Value, int] = {}  # a small number is hashed faster than a whole base
         for block in self._blocks:
-            others = sorted(set(block.varied).difference(keys))
+            others = sorted(block.varied.difference(keys))
             fixed = tuple(
-                (key, hashable(value))
+                (key, repr(value))
                 for key, value in sorted(block.flat.items())
                 if key not in keys and key not in block.varied
             )
-            kind = kinds.setdefault((tuple(others), fixed), len(kinds))
+            kind = kinds.setdefault((block.types(others), fixed), len(kinds))
             for place, token in zip(block.places, block.tokens(others), strict=True):
                 found[place] = (kind, token)
         return [found[place] for place in range(len(self.trials))]
@@ -78,22 +77,24 @@ class Grid:
 class _Block:
     """Trials of one base that set the same keys."""
 
-    def __init__(self, flat: Flat, varied: tuple[str, ...]) -> None:
+    def __init__(self, flat: Flat, varied: frozenset[str]) -> None:
         self.flat = flat
         self.varied = varied
         self.places: list[int] = []
         self.values: list[Mapping[str, Value]] = []
+        self._columns: dict[str, _Column] = {}
 
     def tokens(self, keys: Sequence[str]) -> list[Value]:
-        own = [key for key in keys if key in self.varied]
-        if not own:
-            return [()] * len(self.values)
-        tokens = list(map(itemgetter(*own), self.values))
-        try:
-            hash(tuple(tokens))
-        except TypeError:
-            return [_deep(token) for token in tokens]
-        return tokens
+        own = [self._column(key).tokens for key in keys if key in self.varied]
+        return list(zip(*own, strict=True)) if own else [()] * len(self.values)
+
+    def types(self, keys: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        return tuple((key, self._column(key).type) for key in keys)
+
+    def _column(self, key: str) -> _Column:
+        if key not in self._columns:
+            self._columns[key] = _column([values[key] for values in self.values])
+        return self._columns[key]
 
     def answers(self, facet: Facet[T], tokens: Sequence[Value]) -> dict[Value, T]:
         example = dict(zip(tokens, self.values, strict=True))
@@ -105,8 +106,20 @@ class _Block:
         return answers
 
 
-def _deep(token: Value) -> Value:
-    return tuple(map(hashable, token)) if isinstance(token, tuple) else hashable(token)
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One varied setting of a block, as something that can be hashed."""
+
+    type: str
+    tokens: Sequence[Value]
+
+
+def _column(values: Sequence[Value]) -> _Column:
+    # 1, 1.0 and True are equal to Python, but not to a schema; lists cannot be hashed.
+    types = set(map(type, values))
+    if len(types) == 1 and types <= {bool, int, float, str}:
+        return _Column(types.pop().__name__, values)
+    return _Column("", list(map(repr, values)))
 
 
 def hashable(value: Value) -> Value:

@@ -12,6 +12,7 @@ BASELINES = "baselines.json"
 WINNER = "winner.json"
 PARENT_RUN = "parent-run.json"
 LEASE = "lease.json"
+PROBE = "probe"
 ROUNDS = "rounds/"
 PACKS = "packs/"
 TRIALS = "trials/"
@@ -84,6 +85,11 @@ def attempt_of(key: str) -> int | None:
     """Read the attempt's number off its key; None for another kind of object."""
     match = _ATTEMPT.fullmatch(key)
     return int(match[2]) if match else None
+
+
+def pack_of(key: str) -> int:
+    """Read the pack's number off the key of something that belongs to it."""
+    return int(key.removeprefix(PACKS).partition("/")[0])
 
 
 def results_of(key: str) -> ResultsFile | None:

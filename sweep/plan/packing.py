@@ -43,7 +43,7 @@ def pack(
 
 def local_capacity(trials: int, *, workers: int, most: int = 16) -> int:
     """Choose a capacity that leaves each worker at least eight packs to even out their ends."""
-    return max(1, min(most, math.ceil(trials / (8 * workers))))
+    return max(1, min(most, trials // (8 * workers)))
 
 
 def _deal(group: Sequence[Trial], *, capacity: int) -> list[list[Trial]]:

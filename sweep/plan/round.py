@@ -54,6 +54,7 @@ class Round:
     trials: Sequence[Trial]
     packs: Sequence[Pack]
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from, if they do
+    fences: Mapping[str, int] = field(default_factory=dict)  # records file to the bytes that count
 
 
 def check_study_name(name: str) -> str:
@@ -79,11 +80,12 @@ def study_name(job: str, *, stamp: str, tail: str) -> str:
 
 def study_to_bytes(study: Study) -> bytes:
     """Write study.json."""
-    return _dump({"format": FORMAT, **asdict(study)})
+    body = {"format": FORMAT, **asdict(study)}
+    return _dump({**body, "hash": digest(body)})
 
 
 def study_from_bytes(data: bytes, *, where: str) -> Study:
-    """Read study.json.
+    """Read study.json and check it against its own hash.
 
     Raises CorruptPlan, naming `where`.
     """
@@ -113,6 +115,7 @@ def round_to_bytes(round_: Round) -> bytes:
         "trials": rows,
         "packs": [[p.number, list(p.trials)] for p in round_.packs],
         "hydra": round_.hydra,
+        "fences": round_.fences,
     }
     body["hash"] = digest(body)
     return _dump(body)
@@ -124,9 +127,6 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
     Raises CorruptPlan, naming `where`.
     """
     body = _load(data, where)
-    expected = body.pop("hash", None)
-    if digest(body) != expected:
-        raise CorruptPlan(f"{where}: its content does not match its hash; restore the file")
     try:
         keys = body["keys"]
         return Round(
@@ -138,6 +138,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
             ],
             packs=[Pack(number, tuple(trials)) for number, trials in body["packs"]],
             hydra=body["hydra"],
+            fences=body["fences"],
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptPlan(f"{where}: not a round ({error!r}); restore the file") from None
@@ -193,4 +194,7 @@ def _load(data: bytes, where: str) -> dict[str, Any]:
             f"{where}: format {body.get('format')!r}, this version reads format {FORMAT}; "
             "use the version of sweep that wrote it"
         )
+    expected = body.pop("hash", None)
+    if digest(body) != expected:
+        raise CorruptPlan(f"{where}: its content does not match its hash; restore the file")
     return body

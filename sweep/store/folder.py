@@ -55,8 +55,11 @@ class FolderStore:
             temporary.replace(path)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object that must not exist yet; tell whether this call wrote it."""
-        with self._writing(key) as path:
+        """Write an object that must not exist yet; tell whether this call wrote it.
+
+        Only this makes the folder itself: one that is gone while a study runs stays gone.
+        """
+        with self._writing(key, anew=True) as path:
             temporary = self._temporary(path, data)
             try:
                 os.link(temporary, path)
@@ -127,9 +130,11 @@ class FolderStore:
             return
 
     @contextmanager
-    def _writing(self, key: str) -> Iterator[Path]:
+    def _writing(self, key: str, *, anew: bool = False) -> Iterator[Path]:
         path = self.root / key
         try:
+            if not anew and not self.root.is_dir():
+                raise FileNotFoundError(2, "the folder is gone")
             path.parent.mkdir(parents=True, exist_ok=True)
             yield path
         except OSError as error:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from sweep.clock import CLOCK
 from sweep.cluster import Cluster, PackEvent, Stage, Work
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
-from sweep.plan.exits import Verdict
+from sweep.plan.exits import Exit, Verdict
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials
 from sweep.plan.trial import Record, State, Trial
@@ -67,7 +68,7 @@ class Studied:
 def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
     """Read all records of a study."""
     bases, trials = all_trials(rounds)
-    reader = Reader(place)
+    reader = Reader(place, {key: size for r in rounds for key, size in r.fences.items()})
     reader.look()
     return Studied(place=place, study=study, bases=bases, trials=trials, reader=reader)
 
@@ -105,7 +106,7 @@ def conduct(
         task=study.task,
         max_attempts=_ends_of_a_pack(study, round_),
     )
-    now = time.time()
+    now = CLOCK.now()
     tally = Tally(
         {number: cost.flop for number, cost in plan.costs.items()},
         workers=workers,
@@ -163,23 +164,31 @@ def _follow(
     while not cluster.finished:
         ended: set[int] = set()
         for event in cluster.observe(LOOK_EVERY_S):
-            _note(event, running, ended, problems)
+            _note(state, event, running, ended, problems)
             if echo is not None and event.stage is Stage.ENDED:
                 echo(event.pack)
         for record in state.reader.look(sorted(running | ended)):
-            display.add(record, now=time.time())
-        display.tick(running=len(running), now=time.time())
+            display.add(record, now=CLOCK.now())
+        display.tick(running=len(running), now=CLOCK.now())
         failed = state.reader.ledger.count(State.FAILED)
         if limit is not None and failed > limit:
             _stop_for(state.place, f"{failed} trials failed, more than max_failed={limit}")
 
 
-def _note(event: PackEvent, running: set[int], ended: set[int], problems: dict[int, str]) -> None:
+def _note(
+    state: Studied,
+    event: PackEvent,
+    running: set[int],
+    ended: set[int],
+    problems: dict[int, str],
+) -> None:
     if event.stage is Stage.STARTED:
         running.add(event.pack)
         return
     running.discard(event.pack)
     ended.add(event.pack)
+    if event.code == Exit.STORE_AWAY:
+        state.place.write(layout.PROBE, b"")  # raises where we cannot write either
     if event.verdict in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
         problems[event.pack] = event.text
     if event.verdict is Verdict.FAIL_ROUND:
@@ -187,7 +196,7 @@ def _note(event: PackEvent, running: set[int], ended: set[int], problems: dict[i
 
 
 def _stop_for(place: Store, reason: str) -> None:
-    body = json.dumps({"reason": reason, "at": time.time()}).encode()
+    body = json.dumps({"reason": reason, "at": CLOCK.now()}).encode()
     place.create(layout.STOP, body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sweep.errors import BadInput, UnknownName
@@ -61,11 +62,25 @@ def exists(store: Store, key: str) -> bool:
     return True
 
 
+def open_ends(store: Store) -> dict[str, int]:
+    """Name the records files of attempts that were never closed, with their sizes now."""
+    found: dict[str, int] = {}
+    sizes = store.sizes(layout.PACKS)
+    for key in sizes:
+        attempt = layout.attempt_of(key)
+        if attempt is None or b'"closed"' in store.read(key):
+            continue
+        results = layout.results_key(layout.pack_of(key), attempt)
+        found[results] = sizes.get(results, 0)
+    return found
+
+
 @dataclass(slots=True)
 class Reader:
     """Follow the records files of a study: each look reads only what is new."""
 
     store: Store
+    fences: Mapping[str, int] = field(default_factory=dict)  # file to the bytes of it that count
     ledger: Ledger = field(default_factory=Ledger)
     _used: dict[str, tuple[int, int]] = field(default_factory=dict)  # key to lines, bytes
 
@@ -80,10 +95,11 @@ class Reader:
             if file is None:
                 continue
             count, start = self._used.get(key, (0, 0))
-            if size <= start:
+            end = self._fence(key, size)
+            if end <= start:
                 continue
             lines, corrupt, count, used = lines_of(
-                self.store.read(key, start),
+                self.store.read(key, start)[: end - start],
                 where=f"{self.store.url}/{key}",
                 attempt=file.attempt,
                 part=file.part,
@@ -97,10 +113,16 @@ class Reader:
                     fresh.append(record)
         return fresh
 
+    def _fence(self, key: str, size: int) -> int:
+        # What a given-up attempt writes after another round took its trials does not count.
+        return min(size, self.fences.get(key, size))
+
     def torn(self) -> int:
         """Count the files that end in the middle of a line, as a kill leaves them."""
         sizes = self._files(None)
-        return sum(sizes.get(key, 0) > used for key, (_, used) in self._used.items())
+        return sum(
+            self._fence(key, sizes.get(key, 0)) > used for key, (_, used) in self._used.items()
+        )
 
     def _files(self, packs: list[int] | None) -> dict[str, int]:
         if packs is None:

@@ -20,7 +20,7 @@ from sweep.study.finishing import finish
 from sweep.study.launching import run_round
 from sweep.study.opening import add_round
 from sweep.study.outline import Outline, outline
-from sweep.study.reading import find_study, read_rounds, read_study
+from sweep.study.reading import find_study, open_ends, read_rounds, read_study
 from sweep.study.telling import announce
 
 ALWAYS = frozenset({State.CANCELLED})
@@ -60,6 +60,7 @@ def resume(
         plan = _next_round(state, rounds, missing, application, workers=workers)
         announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
         add_round(place, plan.round)
+        state.reader.fences = {**state.reader.fences, **plan.round.fences}
         cluster = LocalCluster(workers=workers)
         try:
             run_round(state, plan, application, cluster=cluster, workers=workers, console=console)
@@ -107,7 +108,9 @@ def _next_round(
         number=len(rounds) + 1,
         first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
     )
-    return replace(plan, round=replace(plan.round, hydra=_hydra(rounds, missing)))
+    # Workers of an earlier life may still write: what they add from now on does not count.
+    fences = open_ends(state.place)
+    return replace(plan, round=replace(plan.round, hydra=_hydra(rounds, missing), fences=fences))
 
 
 def _hydra(rounds: Sequence[Round], missing: Sequence[Trial]) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import resource
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 from omegaconf import OmegaConf
 
+from sweep.clock import CLOCK
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
 from sweep.plan.application import Application, Epoch, OnEpoch, Result
@@ -84,7 +84,7 @@ def claim(store: Store, pack: int) -> int:
     """Take the next free attempt of a pack; of two claimants each gets another number."""
     keys = store.sizes(layout.pack_prefix(pack))
     number = 1 + max((n for key in keys if (n := layout.attempt_of(key))), default=0)
-    body = json.dumps({"claimed": time.time()}).encode()
+    body = json.dumps({"claimed": CLOCK.now()}).encode()
     while not store.create(layout.attempt_key(pack, number), body):
         number += 1
     return number
@@ -124,7 +124,7 @@ def _past(work: Assignment, attempt: int) -> _Past:
 @contextmanager
 def _closing(work: Assignment, attempt: int) -> Iterator[None]:
     key = layout.attempt_key(work.pack.number, attempt)
-    claimed = time.time()
+    claimed = CLOCK.now()
     reason = "done"
     try:
         yield
@@ -139,7 +139,7 @@ def _closing(work: Assignment, attempt: int) -> Iterator[None]:
         raise
     finally:
         if reason:
-            body = {"claimed": claimed, "closed": time.time(), "reason": reason}
+            body = {"claimed": claimed, "closed": CLOCK.now(), "reason": reason}
             work.store.write(key, json.dumps(body).encode())
 
 
@@ -151,7 +151,7 @@ def _settle(work: Assignment, trial: Trial, attempt: int, deaths: int) -> None:
         attempt=attempt,
         pack=work.pack.number,
         round=work.round.number,
-        started=time.time(),
+        started=CLOCK.now(),
         device=work.device,
         versions=work.versions,
     )
@@ -187,7 +187,7 @@ def _train(work: Assignment, trial: Trial, begun: Record) -> Record:
         metrics=result.metrics,
         history=result.history,
         error=result.failure,
-        finished=time.time(),
+        finished=CLOCK.now(),
         cpu_seconds=_cpu_seconds() - cpu,
         device=result.device,
         value=result.objective if result.value is None else result.value,

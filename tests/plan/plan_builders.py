@@ -11,23 +11,22 @@ from sweep.plan.packing import Pack
 from sweep.plan.round import Base, Round, Study
 from sweep.plan.trial import Failure, Record, State, Trial
 
+words = st.text(max_size=4)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-scalars = st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=8)
+scalars = st.none() | st.booleans() | st.integers() | numbers | words
 values = scalars | st.lists(scalars, max_size=3)
 keys = st.sampled_from(["lr", "optim.name", "data.target", "größe", "x"])
 counts = st.integers(0, 10**6)
 states = st.sampled_from(State)
 
-failures = st.builds(Failure, st.text(), st.text(), st.text(), st.text())
+failures = st.builds(Failure, words, words, words, words)
 records = st.builds(
     Record,
     trial=counts,
     state=states,
     objective=st.none() | numbers,
-    metrics=st.dictionaries(st.text(max_size=5), numbers, max_size=3),
-    history=st.dictionaries(
-        st.text(max_size=5), st.lists(st.none() | numbers, max_size=3), max_size=2
-    ),
+    metrics=st.dictionaries(words, numbers, max_size=3),
+    history=st.dictionaries(words, st.lists(st.none() | numbers, max_size=3), max_size=2),
     error=st.none() | failures,
     attempt=counts,
     pack=counts,
@@ -35,21 +34,21 @@ records = st.builds(
     started=numbers,
     finished=numbers,
     cpu_seconds=numbers,
-    device=st.text(max_size=5),
-    versions=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+    device=words,
+    versions=st.dictionaries(words, words, max_size=2),
     value=values,
-    weights=st.none() | st.text(max_size=5),
+    weights=st.none() | words,
 )
 studies = st.builds(
     Study,
-    name=st.text(),
+    name=words,
     created=numbers,
-    task=st.text(),
-    job=st.text(),
-    directory=st.text(),
+    task=words,
+    job=words,
+    directory=words,
     direction=st.sampled_from(["minimize", "maximize"]),
-    objective=st.text(),
-    overrides=st.lists(st.text(), max_size=3).map(tuple),
+    objective=words,
+    overrides=st.lists(words, max_size=3).map(tuple),
     grid=st.dictionaries(keys, st.lists(values, max_size=3), max_size=3),
     limits=st.dictionaries(keys, scalars, max_size=2),
     tracking=st.dictionaries(keys, scalars, max_size=2),
@@ -62,7 +61,7 @@ trees = st.dictionaries(keys, values | st.dictionaries(keys, values, max_size=2)
 rounds = st.builds(
     Round,
     number=counts,
-    bases=st.lists(st.builds(Base, st.lists(st.text(), max_size=2).map(tuple), trees), max_size=2),
+    bases=st.lists(st.builds(Base, st.lists(words, max_size=2).map(tuple), trees), max_size=2),
     trials=st.lists(trials, max_size=6),
     packs=st.lists(st.builds(Pack, counts, st.lists(counts, max_size=4).map(tuple)), max_size=3),
 )

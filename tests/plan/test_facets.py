@@ -10,7 +10,7 @@ from sweep.plan.trial import Trial
 
 KEYS = ["a", "b", "c", "d"]
 # 1, 1.0 and True are equal to Python and differ to a schema
-scalars = st.sampled_from([1, 1.0, True, 0, False, "1", None, 2])
+scalars = st.sampled_from([1, 1.0, True, "1", None])
 values = scalars | st.lists(scalars, max_size=2)
 flats = st.dictionaries(st.sampled_from(KEYS), values)
 asked = st.lists(st.sampled_from(KEYS), unique=True).map(tuple)
@@ -78,9 +78,7 @@ def test_a_large_grid_is_asked_once_per_combination() -> None:
         asked_of.append(config)
         return config["a"]
 
-    trials = [
-        Trial(i, 0, {"a": i % 3, "b": i % 7, "c": i % 11}) for i in range(1000)
-    ]
+    trials = [Trial(i, 0, {"a": i % 3, "b": i % 7, "c": i % 11}) for i in range(1000)]
 
     answers = Grid([{"d": 4}], trials).ask(Facet(("a", "d"), note))
 

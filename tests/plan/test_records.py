@@ -104,7 +104,9 @@ def test_a_torn_last_line_waits_for_its_end() -> None:
 
 
 @given(st.lists(records, min_size=1, max_size=4), st.data())
-def test_reading_on_from_any_place_gives_the_same(written: list[Record], data: st.DataObject) -> None:
+def test_reading_on_from_any_place_gives_the_same(
+    written: list[Record], data: st.DataObject
+) -> None:
     whole = b"".join(map(to_line, written))
     place = data.draw(st.integers(0, len(whole)))
 
