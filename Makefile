@@ -4,14 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-OPEN := $(if $(MLFLOW_TRACKING_URI),the address in MLFLOW_TRACKING_URI,\
-  $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db)
+OPEN := $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 .PHONY: demo test check bench environment clean
 
 demo: $(READY)
 	$(BIN)/python -m sweep +experiment=forecast -m
-	@echo "Open it in MLflow: $(OPEN)"
+	@echo "Open it in MLflow: $(if $(MLFLOW_TRACKING_URI),see MLFLOW_TRACKING_URI,$(OPEN))"
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -30,7 +29,7 @@ environment: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "make: Python 3.11 or newer is needed; name one by make PYTHON=FILE" >&2; exit 2; }
-	@echo "Installing into $(VENV): up to 2 GB to download, 6 GB on disk, most of it torch for CUDA."
+	@echo "Installing into $(VENV): 3 GB to download, 6 GB on disk, most of it torch for CUDA."
 	@echo "PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may offer a CPU build of torch, which is far smaller."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip

@@ -9,6 +9,10 @@ VERBS = {
     "plan": "show what a multirun would do: trials, packs, cost; nothing is written",
     "status": "show how far the studies of a store are",
     "resume": "train what a study has no record of",
+    "cancel": "stop a study; what is done is kept",
+    "logs": "print what the workers of a study printed",
+    "publish": "write to MLflow what it lacks of a study",
+    "doctor": "check this machine, the store and MLflow",
 }
 
 HELP = """\

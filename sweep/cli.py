@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,12 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from sweep.errors import BadInput, SweepError, UnknownName
+from sweep.errors import BadInput, SweepError, UnknownName, Unreachable
 from sweep.plan.application import Application
 from sweep.plan.trial import State
 from sweep.store import open_store
 from sweep.study.launching import store_address
-from sweep.study.reading import find_study, list_studies, read_study
+from sweep.study.reading import find_study, list_studies, read_rounds, read_study
 from sweep.study.resuming import resume as resume_study
 from sweep.study.standing import Standing, standing, table
 from sweep.task import application_of, load_task
@@ -111,6 +112,62 @@ def resume(
         parallelism=parallelism,
         rerun=_states(rerun),
     )
+
+
+@cli.command()
+def publish(study: StudyArgument, store: StoreOption = None) -> int:
+    """Write to MLflow what it lacks of a study, from the store alone."""
+    from sweep.study.conducting import studied
+    from sweep.study.finishing import publish as publish_kept
+
+    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    state = studied(place, read_study(place), read_rounds(place))
+    if not state.study.tracking.get("uri"):
+        raise BadInput(f"study {study} is not tracked: MLflow was not installed, or not asked for")
+    shown = publish_kept(state, running=standing(place).conducted)
+    for line in shown.lines:
+        print(line)  # noqa: T201
+    return 0 if shown.complete else Unreachable.exit_code
+
+
+@cli.command()
+def cancel(study: StudyArgument, store: StoreOption = None) -> int:
+    """Stop a study wherever it runs; what is done is kept, and `resume` does the rest."""
+    from sweep.study.stopping import cancel as cancel_study
+
+    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    print(cancel_study(place, conducted=standing(place).conducted))  # noqa: T201
+    return 0
+
+
+@cli.command()
+def logs(
+    study: StudyArgument,
+    trial: Annotated[int | None, typer.Argument(help="one trial; else all")] = None,
+    store: StoreOption = None,
+) -> int:
+    """Print what the workers of a study printed, pack by pack."""
+    from sweep.study.logs import pack_logs
+
+    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    for line in pack_logs(place, trial=trial):
+        print(line)  # noqa: T201
+    return 0
+
+
+@cli.command()
+def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:  # noqa: FBT002  a flag
+    """Check versions, store, tracking and cluster; say what to do where one lacks."""
+    from sweep.study.doctoring import examine
+
+    address = store_address(store, env=os.environ)
+    checks = examine(address=address, env=os.environ, cwd=Path.cwd())
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))  # noqa: T201
+    else:
+        for check in checks:
+            print(f"{'ok' if check.ok else 'PROBLEM':8} {check.what}: {check.found}")  # noqa: T201
+    return 0 if all(check.ok for check in checks) else 2
 
 
 def _states(words: str | None) -> frozenset[State]:

@@ -38,6 +38,7 @@ LIMITS: Mapping[str, Any] = {
     "train.patience": Field(ge=1),
     "train.min_delta": Field(ge=0, allow_inf_nan=False),
     "train.seed": Field(ge=0, lt=2**63),
+    "tracking.children": Field(pattern=r"^(all|none|top:[1-9][0-9]*)$"),
 }
 
 
@@ -96,7 +97,7 @@ def check_value(key: str, value: Value) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        raise BadInput(f"{key}={value}: {_reason(error, value)}") from None
+        raise BadInput(f"{key}={value}: {_reason(error, key, value)}") from None
 
 
 def check_rules(config: Flat) -> None:
@@ -275,11 +276,13 @@ EFFECT = Facet(
 )
 
 
-def _reason(error: ValidationError, value: Value) -> str:
+def _reason(error: ValidationError, key: str, value: Value) -> str:
     first = error.errors()[0]
     kind, message = first["type"], first["msg"]
     if kind == "literal_error":
         return f"no such choice; there are {first['ctx']['expected']}"
+    if key == "tracking.children" and kind == "string_pattern_mismatch":
+        return "must be all, none or top:N"
     message = message.removeprefix("Input should be ").removeprefix("Value should ")
     return f"must be {message} (got {type(value).__name__} {value!r})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ class GridSweeper(Sweeper):
         axes = self._axes([f"{key!s}={value}" for key, value in self.params.items()])
         typed = self._axes(arguments)
         axes.update(typed)
-        conditions = self._conditions(typed)
+        conditions = self._conditions(axes, typed=typed)
         return expand(
             axes, conditions=conditions, fixed=self._fixed(conditions), most=self.max_trials
         )
@@ -91,7 +91,6 @@ class GridSweeper(Sweeper):
     def _fixed(self, conditions: Sequence[Condition]) -> dict[str, str]:
         from omegaconf import OmegaConf
 
-        assert self.config is not None
         keys = {key for condition in conditions for key in condition.when}
         return {key: str(OmegaConf.select(self.config, key)) for key in keys}
 
@@ -112,7 +111,9 @@ class GridSweeper(Sweeper):
             axes[override.get_key_element()] = _values(override)
         return axes
 
-    def _conditions(self, typed: dict[str, list[str]]) -> list[Condition]:
+    def _conditions(
+        self, axes: Mapping[str, Sequence[str]], *, typed: Mapping[str, Sequence[str]]
+    ) -> list[Condition]:
         from omegaconf import OmegaConf
 
         from sweep.errors import BadInput
@@ -126,11 +127,33 @@ class GridSweeper(Sweeper):
                     f"hydra.sweeper.conditional: {entry} is not of the form "
                     "{when: {KEY: VALUE}, params: {KEY: VALUE,VALUE}}"
                 )
-            when = {str(key): str(value) for key, value in entry["when"].items()}
+            when = {
+                str(key): self._as_written(key, value, axes) for key, value in entry["when"].items()
+            }
             params = self._axes([f"{key}={value}" for key, value in entry["params"].items()])
             kept = {key: values for key, values in params.items() if key not in typed}
             conditions.append(Condition(when, kept))
         return conditions
+
+    def _as_written(self, key: str, value: Any, axes: Mapping[str, Sequence[str]]) -> str:
+        # YAML's 0.001 has to meet an axis's 1e-3, its true an axis's True.
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+        from omegaconf import OmegaConf
+
+        from sweep.errors import BadInput
+
+        parser = OverridesParser.create()
+        for text in axes.get(key, ()):
+            found = parser.parse_override(f"key={text}").value()
+            if found == value and type(found) is type(value):
+                return text
+        missing = object()
+        if key not in axes and OmegaConf.select(self.config, key, default=missing) is missing:
+            raise BadInput(
+                f"hydra.sweeper.conditional: when {key} is {value}: there is no such key; "
+                "name one of the grid or of the configuration"
+            )
+        return str(value)
 
 
 def too_many_failed(returns: Sequence[JobReturn], max_failed: int | None) -> bool:

@@ -30,12 +30,13 @@ def expand(
     """List the overrides of every trial, the last axis fastest.
 
     A matching condition's params replace axes of the same key; `fixed` holds the values of keys
-    that are no axis. Raises BadInput for an axis
-    without values and for more than `most` trials, before any is built.
+    that are no axis. Raises BadInput for an axis without values, and for more than `most` trials
+    before any is built.
     """
-    for key, values in axes.items():
-        if not values:
-            raise BadInput(f"{key}: the grid gives it no value; write {key}=VALUE,VALUE")
+    for ranges in (axes, *(condition.params for condition in conditions)):
+        for key, values in ranges.items():
+            if not values:
+                raise BadInput(f"{key}: the grid gives it no value; write {key}=VALUE,VALUE")
     selectors = {
         key: values
         for key, values in axes.items()

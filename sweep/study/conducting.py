@@ -28,6 +28,7 @@ from sweep.store import Store
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
 from sweep.study.reading import Reader
+from sweep.study.stopping import CANCELLED, asked_to_stop
 
 LOOK_EVERY_S = 0.25
 GRACE_S = 5.0
@@ -140,13 +141,13 @@ def who() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
 
 
-def how_to_go_on(state: Studied) -> str:
+def how_to_go_on(state: Studied, why: str = "interrupted") -> str:
     """Tell what is done and how to do the rest."""
     trained = [trial for trial in state.trials if trial.same_as is None]
     done = sum(trial.number in state.records for trial in trained)
     store = state.place.url.removeprefix("file://").rpartition("/")[0]
     return (
-        f"interrupted: {done} of {len(trained)} trials are done and kept; go on by "
+        f"{why}: {done} of {len(trained)} trials are done and kept; go on by "
         f"`python -m sweep resume {state.study.name} --store {store}`"
     )
 
@@ -161,6 +162,7 @@ def _follow(
 ) -> None:
     running: set[int] = set()
     limit = state.study.limits.get("max_failed")
+    stopping = False
     while not cluster.finished:
         ended: set[int] = set()
         for event in cluster.observe(LOOK_EVERY_S):
@@ -171,8 +173,11 @@ def _follow(
             display.add(record, now=CLOCK.now())
         display.tick(running=len(running), now=CLOCK.now())
         failed = state.reader.ledger.count(State.FAILED)
-        if limit is not None and failed > limit:
+        if limit is not None and failed > limit and not stopping:
+            stopping = True
             _stop_for(state.place, f"{failed} trials failed, more than max_failed={limit}")
+        if asked_to_stop(state.place) == CANCELLED:
+            raise Interrupted(how_to_go_on(state, "cancelled"))
 
 
 def _note(

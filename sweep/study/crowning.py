@@ -36,7 +36,7 @@ def crown(
 
     What was scored before is read back. Weights of other trials are removed.
     """
-    known = _known(state, best)
+    known = known_winner(state, best)
     if known is None:
         application.warm()
         known = [
@@ -98,7 +98,8 @@ def _keep(state: Studied, crowned: Sequence[Crowned]) -> None:
             state.place.delete(key)
 
 
-def _known(state: Studied, best: Configuration) -> list[Crowned] | None:
+def known_winner(state: Studied, best: Configuration) -> list[Crowned] | None:
+    """Read back what `crown` kept; None where it did not, or for another winner."""
     completed = [
         number
         for number in best.trials

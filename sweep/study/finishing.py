@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from sweep.plan import layout
 from sweep.plan.application import Application, Scores
 from sweep.report.baselines import read_baselines
+from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
-from sweep.report.summary import headline, render, summarize
+from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.conducting import Studied
-from sweep.study.crowning import Crowned, crown
-from sweep.study.publishing import end_of, publish_study
+from sweep.study.crowning import Crowned, crown, known_winner
+from sweep.study.publishing import Shown, end_of, publish_study
 
 
 def finish(
@@ -26,39 +27,57 @@ def finish(
 ) -> None:
     """Score the winner on the test part, publish everything, print the summary."""
     board = state.board()
-    best = board.best
     crowned: list[Crowned] = []
-    if best and application:
-        crowned = crown(state, best, application=application, console=console)
-    results = Results(
+    if board.best and application:
+        crowned = crown(state, board.best, application=application, console=console)
+    report = summarize(results_of(state, board, crowned), title=f"study {state.study.name}")
+    shown = publish_study(state, report, end=end_of(state), crowned=crowned)
+    for pack, why in problems.items():
+        console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
+    console.print(render(report) if application or board.best else headline(board))
+    where = f"records: {state.place.url.removeprefix('file://')}"
+    for line in (*shown.lines, where):
+        console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied
+
+
+def publish(state: Studied, *, running: bool) -> Shown:
+    """Write what MLflow lacks of a study, from the store alone.
+
+    `running` says that a conductor follows the study: its runs are left open.
+    """
+    report = report_of(state)
+    crowned = kept_winner(state, report.results.board)
+    return publish_study(
+        state, report, end="RUNNING" if running else end_of(state), crowned=crowned
+    )
+
+
+def report_of(state: Studied) -> Summary:
+    """Sum up a study from its store; nothing is trained or scored for it."""
+    board = state.board()
+    results = results_of(state, board, kept_winner(state, board))
+    return summarize(results, title=f"study {state.study.name}")
+
+
+def kept_winner(state: Studied, board: Leaderboard) -> list[Crowned]:
+    """Read back the winner's test scores and models, where they were kept."""
+    return (known_winner(state, board.best) if board.best else None) or []
+
+
+def give_up(state: Studied) -> None:
+    """Close the study's runs in MLflow after its client was interrupted."""
+    publish_study(state, report_of(state), end="KILLED")
+
+
+def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -> Results:
+    """Put the leaderboard, baselines and the winner's test scores together."""
+    return Results(
         board=board,
         records=state.records,
         baselines=read_baselines(_baselines(state), board=board),
         test={item.seed: item.winner.metrics[board.test] for item in crowned},
         seed=state.study.seed,
     )
-    title = f"study {state.study.name}"
-    report = summarize(results, title=title)
-    shown = publish_study(
-        state,
-        report,
-        end=end_of(state),
-        crowned=crowned,
-        loader=application.loader if application else "",
-    )
-    for pack, why in problems.items():
-        console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
-    where = f"records: {state.place.url.removeprefix('file://')}"
-    console.print(render(report) if application or best else headline(board))
-    for line in (*shown.lines, where):
-        console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied
-
-
-def give_up(state: Studied) -> None:
-    """Close the study's runs in MLflow after its client was interrupted."""
-    results = Results(board=state.board(), records=state.records, seed=state.study.seed)
-    report = summarize(results, title=f"study {state.study.name}, interrupted")
-    publish_study(state, report, end="KILLED")
 
 
 def _baselines(state: Studied) -> Scores:

@@ -185,7 +185,13 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
     wanted = application.tracking(unflatten(config)) if application else {}
     tracking: dict[str, Value] = {}
     if application or request.env.get("MLFLOW_TRACKING_URI"):  # no file unasked by strangers
-        tracking = choose_tracking(wanted, job=request.job, env=request.env, cwd=request.cwd)
+        tracking = choose_tracking(
+            wanted,
+            job=request.job,
+            trials=len(request.composition.trials),
+            env=request.env,
+            cwd=request.cwd,
+        )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(request.now))
     name = options.get("study")
     return Study(
@@ -204,7 +210,11 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
         grid=grid(request.composition.trials),
         limits={key: options.get(key) for key in ("max_attempts", "max_failed")},
         tracking=tracking,
-        facts={**facts, **surroundings(request.cwd)},
+        facts={
+            **facts,
+            **surroundings(request.cwd),
+            "loader": application.loader if application else "",
+        },
     )
 
 

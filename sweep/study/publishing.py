@@ -15,7 +15,7 @@ from sweep.report.leaderboard import result_of
 from sweep.report.summary import Summary as Report
 from sweep.study.conducting import Studied
 from sweep.study.crowning import Crowned
-from sweep.study.showing import cast_of, study_info, tracker_of
+from sweep.study.showing import cast_of, shown_trials, study_info, tracker_of
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
 
@@ -34,7 +34,7 @@ class Shown:
 
 
 def publish_study(
-    state: Studied, report: Report, *, end: End, crowned: Sequence[Crowned] = (), loader: str = ""
+    state: Studied, report: Report, *, end: End, crowned: Sequence[Crowned] = ()
 ) -> Shown:
     """Write parent run, trials, view and winner; what MLflow shows already is left as it is.
 
@@ -55,15 +55,18 @@ def publish_study(
     done = publish(
         tracker,
         study=info,
-        trials=[(own.info(number), record) for number, record in sorted(state.records.items())],
+        trials=[
+            (own.info(number), state.records[number])
+            for number in shown_trials(state.study, state.records)
+        ],
         summary=_summary(state, report, end=end, path=path),
-        over=True,
+        over=end != "RUNNING",
     )
     if done.parent is not None:
         state.place.create(
             layout.PARENT_RUN, json.dumps({"id": done.parent, **state.study.tracking}).encode()
         )
-        _log_winner(tracker, state, info, crowned=crowned, parent=done.parent, loader=loader)
+        _log_winner(tracker, state, info, crowned=crowned, parent=done.parent)
     return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
 
 
@@ -99,7 +102,6 @@ def _log_winner(
     *,
     crowned: Sequence[Crowned],
     parent: str,
-    loader: str,
 ) -> None:
     from sweep.tracking.model import WinnerInfo, log_winner
 
@@ -110,7 +112,7 @@ def _log_winner(
     winner = WinnerInfo(
         name=name,
         files=first.winner.model,
-        loader=loader,
+        loader=str(state.study.facts["loader"]),
         example=first.winner.example,
         outputs=first.winner.outputs,
         metrics=first.winner.metrics,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from sweep.plan import layout
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Study
-from sweep.plan.trial import Trial, Value
+from sweep.plan.trial import Record, Trial, Value
 from sweep.schema import flatten
 from sweep.store import Store
 from sweep.tracking.address import default_uri, without_password
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from sweep.tracking.server import Tracker
 
 ENV = "MLFLOW_TRACKING_URI"
+MANY = 5000  # trials above which MLflow shows the best 1,000 unless more are asked for
 
 
 def choose_tracking(
-    wanted: Mapping[str, Value], *, job: str, env: Mapping[str, str], cwd: Path
+    wanted: Mapping[str, Value], *, job: str, trials: int, env: Mapping[str, str], cwd: Path
 ) -> dict[str, Value]:
     """Decide where a study is tracked; empty where MLflow is not installed.
 
@@ -40,6 +41,7 @@ def choose_tracking(
         "uri": without_password(uri),
         "experiment": wanted.get("experiment") or job,
         "register": wanted.get("register"),
+        "children": wanted.get("children") or ("all" if trials <= MANY else "top:1000"),
     }
 
 
@@ -119,6 +121,19 @@ def cast_of(study: Study, bases: Sequence[Base], trials: Sequence[Trial]) -> Cas
         flats=[flatten(base.config) for base in bases],
         twins={number: tuple(others) for number, others in twins.items()},
     )
+
+
+def shown_trials(study: Study, records: Mapping[int, Record]) -> list[int]:
+    """Choose the trials that MLflow shows, by tracking.children, in order of their numbers."""
+    children = str(study.tracking.get("children") or "all")
+    if children == "all":
+        return sorted(records)
+    if children == "none":
+        return []
+    sign = 1 if study.direction == "minimize" else -1
+    scored = [n for n, record in records.items() if record.objective is not None]
+    scored.sort(key=lambda n: (sign * (records[n].objective or 0.0), n))
+    return sorted(scored[: int(children.partition(":")[2])])
 
 
 def parent_run(store: Store) -> str | None:

@@ -12,9 +12,10 @@ from typing import Self
 
 from sweep.plan.trial import Record
 from sweep.tracking.entry import CURVE, Point, live_params, live_tags, millis
+from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo, TrialInfo
 from sweep.tracking.names import key
-from sweep.tracking.server import Away, Refused, Tracker
+from sweep.tracking.server import Tracker
 
 EVERY_S = 30.0  # how often curves are sent, and how long a trial runs before it is shown at all
 

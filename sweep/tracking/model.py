@@ -15,9 +15,10 @@ from typing import Any
 
 from sweep.plan.trial import Value
 from sweep.tracking.entry import digest
+from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo
 from sweep.tracking.names import key, text
-from sweep.tracking.server import Away, Refused, Tracker
+from sweep.tracking.server import Tracker
 from sweep.tracking.source import copy_source, source_of
 
 log = logging.getLogger("sweep.tracking")

@@ -6,9 +6,10 @@ import dataclasses
 import math
 
 from sweep.tracking.entry import Point, digest, millis, study_filter, study_tags
+from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo, Summary
 from sweep.tracking.names import LONGEST_TAG, key, text
-from sweep.tracking.server import Away, Refused, Run, Tracker
+from sweep.tracking.server import Run, Tracker
 
 GRID = "grid.yaml"
 

@@ -13,9 +13,10 @@ from itertools import groupby
 from sweep.plan.trial import Record
 from sweep.tracking.address import is_server
 from sweep.tracking.entry import CURVE, PARENT, Entry, Point, make_entry, millis, study_filter
+from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo, Summary, TrialInfo
 from sweep.tracking.parent import show_parent
-from sweep.tracking.server import Away, Refused, Run, Tracker
+from sweep.tracking.server import Run, Tracker
 
 log = logging.getLogger("sweep.tracking")
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sqlite3
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sweep.errors import BadInput, SweepError
 from sweep.tracking.address import without_password
+from sweep.tracking.database import artifact_root, is_database, knock
 from sweep.tracking.entry import Point
+from sweep.tracking.failures import Away, Refused, failures, first_line, is_refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,7 +23,6 @@ T = TypeVar("T")
 log = logging.getLogger("sweep.tracking")
 
 REST_S = 60.0  # how long a server that did not answer is left alone
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 PAGE = 1000  # runs in one answer
 MOST_METRICS = 800  # of one log_batch: with 100 params and 100 tags MLflow's 1,000
 MOST_PARAMS = 100
@@ -51,21 +48,6 @@ CHATTER = {  # logger to the level from which it is heard
     "mlflow.utils.rest_utils": logging.ERROR,
     "urllib3.connectionpool": logging.ERROR,  # prints every retry
 }
-REFUSALS = (
-    "BAD_REQUEST",
-    "INVALID_PARAMETER_VALUE",
-    "INVALID_STATE",
-    "RESOURCE_ALREADY_EXISTS",
-    "RESOURCE_DOES_NOT_EXIST",
-)
-
-
-class Away(SweepError):
-    """Tell that MLflow cannot be reached; never leaves this room."""
-
-
-class Refused(SweepError):
-    """Tell that MLflow answers, but does not take this one thing; never leaves this room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +82,13 @@ def open_tracker(
 
     for name, level in CHATTER.items():
         logging.getLogger(name).setLevel(level)
-    if not _is_database(uri):
+    if not is_database(uri):
         try:
             MlflowClient(uri)
         except MlflowException as error:
             raise BadInput(
                 f"tracking.uri={without_password(uri)}: MLflow cannot use this address "
-                f"({_first_line(error)}); write http://HOST:PORT or sqlite:///PATH/mlflow.db"
+                f"({first_line(error)}); write http://HOST:PORT or sqlite:///PATH/mlflow.db"
             ) from error
     return Tracker(uri, experiment=experiment, clock=clock)
 
@@ -147,7 +129,7 @@ class Tracker:
             raise Away(f"{without_password(self.uri)} did not answer lately")
         try:
             answer = act(self._client())
-        except _failures() as error:
+        except failures() as error:
             raise self._translate(error) from error
         self._rests_until = None
         return answer
@@ -237,9 +219,9 @@ class Tracker:
         """
         try:
             act(self._client())
-        except _failures() as error:
+        except failures() as error:
             where = without_password(self.uri)
-            log.warning("tracking %s: files are not kept (%s)", where, _first_line(error))
+            log.warning("tracking %s: files are not kept (%s)", where, first_line(error))
             return False
         return True
 
@@ -262,8 +244,8 @@ class Tracker:
             from mlflow import MlflowClient
 
             with self._lock:  # the first one of a database makes its tables
-                if _is_database(self.uri):
-                    _knock(self.uri)
+                if is_database(self.uri):
+                    knock(self.uri)
                 client = self._clients.client = MlflowClient(self.uri)
         return client
 
@@ -277,7 +259,7 @@ class Tracker:
         return None if found is None else str(found.experiment_id)
 
     def _create_experiment(self) -> str:
-        place = _artifact_root(self.uri)
+        place = artifact_root(self.uri)
         try:
             return str(
                 self.ask(lambda c: c.create_experiment(self.experiment, artifact_location=place))
@@ -289,8 +271,8 @@ class Tracker:
             return found
 
     def _translate(self, error: Exception) -> SweepError:
-        line = _first_line(error)
-        if getattr(error, "error_code", None) in REFUSALS:
+        line = first_line(error)
+        if is_refusal(error):
             return Refused(line)
         with self._lock:
             if not self.away:
@@ -315,59 +297,3 @@ def _run(found: Any) -> Run:
         params=found.data.params,
         metrics=found.data.metrics,
     )
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """List what a client raises when its server, database or artifact store is at fault."""
-    from mlflow.exceptions import MlflowException
-
-    # requests' errors are OSErrors; a page that is no API answers with no JSON.
-    found: list[type[Exception]] = [MlflowException, OSError, json.JSONDecodeError]
-    found += _loaded("sqlalchemy.exc", ["SQLAlchemyError"])
-    found += _loaded("botocore.exceptions", ["BotoCoreError", "ClientError"])
-    return tuple(found)
-
-
-def _loaded(module: str, names: Iterable[str]) -> list[type[Exception]]:
-    if module not in sys.modules:
-        return []
-    return [getattr(sys.modules[module], name) for name in names]
-
-
-def _is_database(uri: str) -> bool:
-    return uri.partition(":")[0].partition("+")[0] in DATABASES
-
-
-def _knock(uri: str) -> None:
-    """Connect once; MLflow itself tries for 100 s where a database cannot be opened."""
-    from sqlalchemy import create_engine
-
-    path = _sqlite_path(uri)
-    if path is None:
-        engine = create_engine(uri)
-        try:
-            engine.connect().close()
-        finally:
-            engine.dispose()
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        sqlite3.connect(path).close()
-    except sqlite3.Error as error:
-        raise OSError(f"{path}: {error}") from error
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    kind, _, path = uri.partition(":///")
-    return Path(path) if kind.partition("+")[0] == "sqlite" and path else None
-
-
-def _artifact_root(uri: str) -> str | None:
-    """Keep artifacts beside a sqlite file; MLflow would take the working directory."""
-    path = _sqlite_path(uri)
-    return None if path is None else (path.absolute().parent / "mlruns").as_uri()
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line if len(line) <= 200 else line[:199] + "…"

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sweep.tracking.entry import CURVE, digest, millis, stamp, study_filter
+from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo
 from sweep.tracking.names import key
-from sweep.tracking.server import Away, Refused, Tracker
+from sweep.tracking.server import Tracker
 
 PREFIX = "mlflow.sharedViewState."
 OURS = "sweep-"

@@ -71,7 +71,10 @@ class InMlflow:
 
 
 def watcher_for(store: Store, study: Study, round_: Round) -> Watcher:
-    """Choose who watches: MLflow where the study is tracked."""
-    if not study.tracking.get("uri"):
+    """Choose who watches: MLflow where every trial is shown.
+
+    Where only the best are, the conductor writes them, who knows which these are.
+    """
+    if not study.tracking.get("uri") or study.tracking.get("children") != "all":
         return Silent()
     return InMlflow(store, study, cast_of(study, round_.bases, round_.trials))

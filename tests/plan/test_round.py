@@ -43,6 +43,13 @@ FILES: list[tuple[Read, bytes]] = [
 both = pytest.mark.parametrize(("read", "data"), FILES, ids=["round", "study"])
 
 
+def same_json(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
 @given(studies)
 def test_a_study_comes_back_as_it_was_written(study: Study) -> None:
     assert read_study(study_to_bytes(study)) == study
@@ -68,12 +75,9 @@ def test_any_change_is_noticed(read: Read, data: bytes, data_: st.DataObject) ->
     assume(byte != data[place])
     changed = data[:place] + bytes([byte]) + data[place + 1 :]
 
-    try:
-        found = read(changed)
-    except CorruptPlan as error:
-        assert WHERE in str(error)
-    else:  # such as 1E-05 for 1e-05
-        assert found == read(data)
+    if not same_json(changed, data):  # such as 1E-05 for 1e-05
+        with pytest.raises(CorruptPlan, match=WHERE):
+            read(changed)
 
 
 @both

@@ -1,0 +1,1 @@
+"""Draw a study's figures as SVG, each on its own."""

@@ -1,0 +1,32 @@
+"""Stop a study from outside."""
+
+from __future__ import annotations
+
+import json
+
+from sweep.clock import CLOCK
+from sweep.plan import layout
+from sweep.plan.trial import Value
+from sweep.store import Store
+
+CANCELLED = "cancelled by a person"
+
+
+def cancel(place: Store, *, conducted: bool) -> str:
+    """Ask everybody who works on a study to stop, and say in a line what that means."""
+    body = {"reason": CANCELLED, "at": CLOCK.now()}
+    place.write(layout.STOP, json.dumps(body).encode())
+    name = place.url.rpartition("/")[2]
+    again = f"go on later by `python -m sweep resume {name}`"
+    if conducted:
+        return f"study {name}: its client stops the workers now; {again}"
+    return f"study {name}: nobody works on it; {again}"
+
+
+def asked_to_stop(place: Store) -> str | None:
+    """Return why a study is to go no further, None where it is to go on."""
+    try:
+        body: dict[str, Value] = json.loads(place.read(layout.STOP))
+    except KeyError:
+        return None
+    return str(body.get("reason", CANCELLED))
