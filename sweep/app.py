@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep import schema
+from sweep.errors import SweepError
 from sweep.plan.application import (
     ATTRIBUTE,
     Application,
@@ -33,8 +35,13 @@ def train(cfg: DictConfig) -> float | None:
 
     tree = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(tree, dict)
+    print(_grid_hint())  # noqa: T201
     warm()
-    result = run({str(key): value for key, value in tree.items()}, _print_epoch)
+    try:
+        result = run({str(key): value for key, value in tree.items()}, _print_epoch)
+    except SweepError as error:  # Hydra adds lines of its own to any other exception
+        print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
     if result.failure is not None:
         print(f"{result.state}: {result.failure.text}; {result.failure.remedy}")  # noqa: T201
     else:
@@ -162,6 +169,16 @@ def tracking(tree: Tree) -> Mapping[str, Value]:
     """Say where a study wants to be tracked."""
     group: Mapping[str, Value] = tree.get("tracking", {})
     return group
+
+
+def _grid_hint() -> str:
+    from hydra.core.hydra_config import HydraConfig
+
+    params = HydraConfig.get().sweeper.get("params") if HydraConfig.initialized() else None
+    if not params:
+        return "one trial; add -m and values such as optim.lr=0.001,0.01 to run a grid"
+    grid = " ".join(f"{key}={value}" for key, value in params.items())
+    return f"one trial; add -m to run the grid: {grid}"
 
 
 def _print_epoch(epoch: Epoch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.errors import BadInput, SweepError, UnknownName
+from sweep.errors import BadInput, SweepError, UnknownName, nearest
 from sweep.plan.round import Base, set_values
 from sweep.plan.trial import Trial, Value
 
@@ -157,8 +158,15 @@ def _load(loader: ConfigLoader, master: DictConfig, overrides: Sequence[str]) ->
 
 
 def explain(error: Exception) -> str:
-    """Say in one line what Hydra says in several."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Say in one line what Hydra says in several, with the nearest names that there are."""
+    text = str(error)
+    missing = re.search(r"Could not find '([^']+)'", text)
+    if missing:
+        group, _, name = missing[1].rpartition("/")
+        options = re.search(r"Available options in '[^']*':\n((?:\s+\S+\n?)+)", text)
+        known = options[1].split() if options else []
+        return f"{group}={name}: no such choice; {nearest(name, known)}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         lines += [line.strip() for line in str(cause).splitlines()[:1]]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ class KubernetesLauncher(Launcher):
     def _launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from hydra.core.utils import configure_log, setup_globals
+        from hydra.core.utils import JobRuntime, configure_log, setup_globals
         from rich.console import Console
 
         from sweep.returns import job_return
@@ -118,10 +119,21 @@ class KubernetesLauncher(Launcher):
                 overrides,
                 records.get(trial.number),
                 infeasible=infeasible,
-                task_name=str(self.config.hydra.job.name),
+                task_name=JobRuntime.instance().get("name"),
+                compose=partial(self._compose, overrides, trial.number),
             )
             for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
         ]
+
+    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        from omegaconf import open_dict
+
+        assert self.config is not None
+        assert self.context is not None
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
 
     def _request(
         self, name: str, job_overrides: Sequence[Sequence[str]], first_number: int
@@ -132,7 +144,7 @@ class KubernetesLauncher(Launcher):
         from sweep.compose import compose
         from sweep.sources import snapshot
         from sweep.study.launching import Request
-        from sweep.task import application_of
+        from sweep.task import application_of, in_main
 
         assert self.config is not None
         assert self.context is not None
@@ -152,6 +164,8 @@ class KubernetesLauncher(Launcher):
                 **snapshot(loader, self.config),
                 "plain": composition.plain,
                 "task_name": JobRuntime.instance().get("name"),
+                "main": in_main(self.task),
+                "argv": sys.argv,
                 "jobs": jobs,
             }
         wanted = OmegaConf.select(self.config, "hydra.sweeper.direction")
@@ -181,7 +195,7 @@ class KubernetesLauncher(Launcher):
         assert self.task is not None
         if self.options.get("cluster") == "kubernetes":
             raise BadInput(
-                f"task {self.task.__qualname__} is a closure, which no pod can find by name; "
+                f"task {self.task!r} is a closure or an object, which no pod can find by name; "
                 "write it as a function of a module"
             )
         return run_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sweep.app import configs, train
 from sweep.compose import explain
-from sweep.errors import SweepError
+from sweep.errors import SweepError, nearest
+from sweep.schema import ADAPTERS
 
 
 def run_hydra(arguments: Sequence[str]) -> int:
@@ -26,12 +28,22 @@ def run_hydra(arguments: Sequence[str]) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 1
     except (HydraException, OmegaConfBaseException) as error:
-        return _refuse(explain(error), 2)
+        return _refuse(_unknown_key(error) or explain(error), 2)
     except SweepError as error:
         return _refuse(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _refuse("interrupted", 130)
     return 0
+
+
+def _unknown_key(error: Exception) -> str | None:
+    missing = re.match(r"Could not override '([^']+)'", str(error))
+    if missing is None or missing[1] in ADAPTERS:
+        return None
+    known = ADAPTERS if not missing[1].startswith("hydra.") else ()
+    return f"configuration key '{missing[1]}' does not exist" + (
+        f"; {nearest(missing[1], known)}" if known else "; see docs/settings.md"
+    )
 
 
 def _refuse(line: str, code: int) -> int:

@@ -94,6 +94,8 @@ def check_value(key: str, value: Value) -> None:
         raise UnknownName("configuration key", key, ADAPTERS)
     if isinstance(value, str) and "${" in value:
         return
+    if value == "???":
+        raise BadInput(f"{key} is not given; write {key}=VALUE")
     try:
         adapter.validate_python(value)
     except ValidationError as error:

@@ -91,6 +91,7 @@ class GridSweeper(Sweeper):
     def _fixed(self, conditions: Sequence[Condition]) -> dict[str, str]:
         from omegaconf import OmegaConf
 
+        assert self.config is not None
         keys = {key for condition in conditions for key in condition.when}
         return {key: str(OmegaConf.select(self.config, key)) for key in keys}
 
@@ -142,6 +143,7 @@ class GridSweeper(Sweeper):
 
         from sweep.errors import BadInput
 
+        assert self.config is not None
         parser = OverridesParser.create()
         for text in axes.get(key, ()):
             found = parser.parse_override(f"key={text}").value()

@@ -160,9 +160,8 @@ def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> list[Share]:
     among = len(rows)
     if among > MOST:
         rows = random.Random(0).sample(rows, MOST)  # noqa: S311  no secret
+    keys = [key for key in keys if _varies(key, rows)]
     axes = {key: _axis([values[key] for values, _ in rows]) for key in keys}
-    if any(low == high for _, low, high in axes.values()):
-        axes = {key: axis for key, axis in axes.items() if axis[1] < axis[2]}
     forests = _grow(axes, [score for _, score in rows])
     return [
         Share(key, statistics.fmean(own), statistics.stdev(own), among)
@@ -211,5 +210,9 @@ def _grow(axes: Mapping[str, Axis], scores: Sequence[float]) -> list[dict[str, f
     found = []
     for seed in range(FORESTS):
         grown = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
-        found.append({key: float(share) for key, share in grown.evaluate(study).items()})
+        try:
+            shares = grown.evaluate(study)
+        except RuntimeError:  # every tree of the forest drew equal scores
+            shares = dict.fromkeys(axes, 0.0)
+        found.append({key: float(share) for key, share in shares.items()})
     return found

@@ -26,11 +26,11 @@ class FolderStore:
         """
         root = Path(path).expanduser().absolute()
         place = root
-        while not place.exists():
+        while not os.path.lexists(place):  # false too below a folder that we may not enter
             place = place.parent
         if not place.is_dir():
             raise BadInput(f"store {path}: {place} is not a folder; name another place")
-        if not os.access(place, os.W_OK | os.X_OK):
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
             raise BadInput(f"store {path}: {place} cannot be written; name another place")
         return cls(root)
 
@@ -47,6 +47,8 @@ class FolderStore:
                 return file.read()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise KeyError(key) from None
+        except OSError as error:
+            raise self._unread(key, error) from error
 
     def write(self, key: str, data: bytes) -> None:
         """Write or replace an object, atomically."""
@@ -78,7 +80,10 @@ class FolderStore:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Map the keys below a prefix to sizes in bytes."""
-        return dict(self._walk(self.root / prefix, prefix))
+        try:
+            return dict(_walk(self.root / prefix, prefix))
+        except OSError as error:
+            raise self._unread(prefix, error) from error
 
     def folders(self) -> list[str]:
         """Name the first parts of all keys."""
@@ -87,6 +92,8 @@ class FolderStore:
                 return sorted(e.name for e in entries if e.is_dir() and not _hidden(e.name))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise self._unread("", error) from error
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is absent already is no error."""
@@ -116,18 +123,11 @@ class FolderStore:
         """Return the part of this store below a prefix."""
         return FolderStore(self.root / prefix)
 
-    def _walk(self, folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if _hidden(entry.name):
-                        continue
-                    if entry.is_dir():
-                        yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
-                    else:
-                        yield f"{prefix}{entry.name}", entry.stat().st_size
-        except FileNotFoundError:
-            return
+    def _unread(self, key: str, error: OSError) -> StoreLost:
+        return StoreLost(
+            f"store {self.root}: {key or 'it'} cannot be read ({error.strerror}); "
+            "restore the folder, then resume the study"
+        )
 
     @contextmanager
     def _writing(self, key: str, *, anew: bool = False) -> Iterator[Path]:
@@ -151,6 +151,23 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if _hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
+            continue
+        try:
+            yield f"{prefix}{entry.name}", entry.stat().st_size
+        except FileNotFoundError:  # deleted since it was listed
+            continue
 
 
 def _hidden(name: str) -> bool:

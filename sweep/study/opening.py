@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sweep import __version__
-from sweep.errors import BadInput
+from sweep.errors import BadInput, StoreLost
 from sweep.plan import layout
 from sweep.plan.round import Round, Study, round_to_bytes, study_to_bytes
 from sweep.plan.trial import Value
@@ -21,10 +21,14 @@ from sweep.store import Store
 def open_study(store: Store, study: Study) -> Store:
     """Write study.json and return the study's part of the store.
 
-    Raises BadInput where a study of that name exists.
+    Raises BadInput where a study of that name exists, or nothing can be written there.
     """
     place = store.at(study.name)
-    if not place.create(layout.STUDY, study_to_bytes(study)):
+    try:
+        created = place.create(layout.STUDY, study_to_bytes(study))
+    except StoreLost as error:
+        raise BadInput(f"{error}; or name another place by hydra.launcher.store") from None
+    if not created:
         raise BadInput(
             f"study {study.name} exists in {store.url}; go on with it by "
             f"`python -m sweep resume {study.name}`, or choose another hydra.launcher.study"

@@ -57,14 +57,16 @@ def copy_source(source: Source, *, folder: Path) -> list[Path]:
 
 
 def _path(name: str) -> Path | None:
-    """Find the file of a module; None for a name that is no module, or a package without file."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
+    """Find the file of a module without importing it; None for a name that is no module."""
+    top, *inner = name.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or spec.origin is None:
         return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+    if not inner:
+        return Path(spec.origin)
+    place = Path(spec.origin).parent.joinpath(*inner)
+    candidates = (place.with_suffix(".py"), place / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _parents(name: str) -> Iterator[str]:

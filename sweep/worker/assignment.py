@@ -61,7 +61,11 @@ def get_ready(*, address: str, study: str, round_number: int) -> Ready:
     round_ = read_round(store, round_number)
     if study_.directory and Path(study_.directory).is_dir():
         os.chdir(study_.directory)
-    task = load_task(study_.task, root=Path(study_.directory or "."))
+    task = load_task(
+        study_.task,
+        root=Path(study_.directory or "."),
+        main=bool(round_.hydra.get("main")),
+    )
     application = application_of(task)
     run = _trainer(round_, application) if application else _hydra_jobs(round_, task)
     if application is not None:

@@ -22,9 +22,9 @@ from omegaconf import DictConfig
 from sweep.plan.application import OnEpoch, Result
 from sweep.plan.round import Round
 from sweep.plan.trial import Failure, State, Trial
-from sweep.plan.values import encode_value, number_of
+from sweep.plan.values import decode_value, encode_value, number_of
 from sweep.sources import Composer
-from sweep.task import FILE_PREFIX, Task
+from sweep.task import MAIN, Task
 
 
 class HydraJobs:
@@ -38,7 +38,9 @@ class HydraJobs:
         self._round = round_
         self._plain = bool(plan["plain"])
         self._composer = Composer(plan, folder=folder)
-        _log_as_main()
+        self._callbacks: Callbacks | None = None
+        sys.argv = list(plan["argv"])
+        _silence()
         GlobalHydra.instance().clear()
         JobRuntime.instance().set("name", plan["task_name"])
         hydra = Hydra(task_name=plan["task_name"], config_loader=self._composer.loader)
@@ -48,7 +50,9 @@ class HydraJobs:
         """Run one job: output folder, logging, callbacks and configuration as Hydra has them."""
         del on_epoch  # the task does not know of it
         config = self._compose(trial)
-        context = HydraContext(config_loader=self._composer.loader, callbacks=Callbacks(config))
+        if self._callbacks is None:
+            self._callbacks = Callbacks(config)
+        context = HydraContext(config_loader=self._composer.loader, callbacks=self._callbacks)
         with _put_back(config):
             try:
                 done = run_job(
@@ -66,7 +70,8 @@ class HydraJobs:
             value = encode_value(done.return_value)
         except TypeError as error:
             return Result(state=State.FAILED, failure=Failure("TypeError", str(error)))
-        return Result(state=State.COMPLETED, objective=number_of(done.return_value), value=value)
+        objective = number_of(decode_value(value))
+        return Result(state=State.COMPLETED, objective=objective, value=value)
 
     def _compose(self, trial: Trial) -> DictConfig:
         overrides = self._round.hydra["jobs"][str(trial.number)]
@@ -78,22 +83,29 @@ class HydraJobs:
         )
 
 
-def _log_as_main() -> None:
-    # A script is loaded under another name than __main__; its log lines need not show that.
-    make = logging.getLogRecordFactory()
-
-    def make_record(name: str, *args: Any, **kwargs: Any) -> logging.LogRecord:
-        return make("__main__" if name.startswith(FILE_PREFIX) else name, *args, **kwargs)
-
-    if getattr(make, "__name__", "") != make_record.__name__:
-        logging.setLogRecordFactory(make_record)
+def _silence() -> None:
+    # A worker's own handlers: where the application configures no logging, Hydra has none either.
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
 
 
 def describe(error: BaseException) -> Failure:
-    """Keep an exception's type and text, and where it came from."""
-    return Failure(
-        type(error).__name__, str(error), trace="".join(traceback.format_exception(error))
-    )
+    """Keep an exception's type, text, and trace below Hydra's own frames.
+
+    The type's name stands with its module, unless it is built in.
+    """
+    kind = type(error)
+    module = "__main__" if kind.__module__ == MAIN else kind.__module__
+    name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+    frames, frame = error.__traceback__, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code is run_job.__code__:
+            frames = frame.tb_next
+        frame = frame.tb_next
+    lines = traceback.format_exception(kind, error, frames)
+    return Failure(name, str(error), trace="".join(lines).replace(f"{MAIN}.", "__main__."))
 
 
 def _left(leave: SystemExit) -> Failure:
@@ -105,6 +117,9 @@ def _put_back(config: DictConfig) -> Iterator[None]:
     # A later job of this process finds it as the first one did.
     directory, environment = Path.cwd(), dict(os.environ)
     hydra_config, drawn = HydraConfig.instance().cfg, _random_state()
+    arguments = list(sys.argv)
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)  # as the client has it
+    handlers = {id(handler) for _, handler in _handlers()}
     try:
         yield
     finally:
@@ -112,8 +127,23 @@ def _put_back(config: DictConfig) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         HydraConfig.instance().cfg = hydra_config
+        sys.argv = arguments
         _set_random_state(drawn)
+        for logger, handler in _handlers():
+            if id(handler) not in handlers:
+                logger.removeHandler(handler)
+                handler.close()
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+
+
+def _handlers() -> list[tuple[logging.Logger, logging.Handler]]:
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    return [
+        (logger, handler)
+        for logger in loggers
+        if isinstance(logger, logging.Logger)
+        for handler in list(logger.handlers)
+    ]
 
 
 def _random_state() -> dict[str, Any]:

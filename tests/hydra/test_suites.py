@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import (
     BatchedSweeperTestSuite,
     IntegrationTestSuite,
     LauncherTestSuite,
 )
-from pytest import mark
+from omegaconf import OmegaConf
+from pytest import MonkeyPatch, fixture, mark
 
 LOCAL = ["hydra.launcher.cluster=local"]
+
+# Found before a test copies Hydra's state, which it puts back when it ends.
+Plugins.instance()
+
+# Hydra's suites run under version_base=None, which warns of its own old default.
+pytestmark = mark.filterwarnings(
+    "ignore:Future Hydra versions will no longer change working directory:UserWarning"
+)
+
+
+@fixture(autouse=True)
+def no_store_of_the_person(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEP_STORE", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @mark.parametrize(("launcher_name", "overrides"), [("kubernetes", LOCAL)])
 class TestLauncher(LauncherTestSuite):
-    pass
+    """Its tasks are closures: they run in this process."""
 
 
 @mark.parametrize(
     ("launcher_name", "overrides"), [("kubernetes", [*LOCAL, "hydra.sweeper.max_batch_size=2"])]
 )
 class TestBatches(BatchedSweeperTestSuite):
-    pass
+    """Its tasks are closures as well."""
 
 
 @mark.parametrize(
@@ -31,4 +49,25 @@ class TestBatches(BatchedSweeperTestSuite):
     [({}, ["-m", "hydra/launcher=kubernetes", *LOCAL])],
 )
 class TestIntegration(IntegrationTestSuite):
-    pass
+    """Its tasks are scripts, and run in workers."""
+
+
+def test_hydra_discovers_the_launcher_and_the_sweeper() -> None:
+    launchers = {kind.__qualname__: kind for kind in Plugins.instance().discover(Launcher)}
+    sweepers = {kind.__qualname__: kind for kind in Plugins.instance().discover(Sweeper)}
+
+    assert issubclass(launchers["KubernetesLauncher"], Launcher)
+    assert issubclass(sweepers["GridSweeper"], Sweeper)
+
+
+def test_the_choice_by_name_is_the_shipped_default(hydra_restore_singletons: None) -> None:
+    stored = ConfigStore.instance().load("hydra/launcher/kubernetes.yaml")
+
+    with hydra.initialize(version_base="1.3", config_path=None):
+        config = hydra.compose(overrides=["hydra/launcher=kubernetes"], return_hydra_config=True)
+
+    assert stored.provider == "sweep"
+    assert OmegaConf.to_container(config.hydra.launcher) == OmegaConf.to_container(stored.node)
+    launcher = hydra.utils.instantiate(config.hydra.launcher)
+    assert f"{type(launcher).__module__}.{type(launcher).__qualname__}" == stored.node._target_
+    assert launcher.options["cluster"] == "auto"

@@ -69,6 +69,7 @@ def models_of(tracker: Tracker) -> list[Any]:
     return list(tracker.ask(lambda client: client.search_logged_models([experiment])))
 
 
+@pytest.mark.slow
 def test_the_model_predicts_from_raw_rows_where_its_code_is_not_installed(
     tracker: Tracker, loader: str, tmp_path: Path
 ) -> None:

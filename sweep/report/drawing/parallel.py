@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweep.plan.trial import State, Value
-from sweep.report.drawing.canvas import FONT, MANY, panel
+from sweep.report.drawing.canvas import FONT, MANY, PAGE, panel
 from sweep.report.drawing.colors import BEST, FAILED, INFEASIBLE, INK, RANKS
 from sweep.report.drawing.scale import Scale, score_is_log, score_ticks, setting_scale
 from sweep.report.formats import show_value
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
+from sweep.report.table import ANY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MOST = 10_000  # lines; of more, evenly many are left out
 SPREAD = 0.025  # of an axis: lines of one value side by side, by rank, so that they can be counted
 BELOW, ABOVE = -0.13, 1.13  # where what has no place on an axis goes through
+
+NO_EDGES = (0.0, 0.0, 0.0, 0.0)
 
 Point = tuple[float, float]  # axis, and the place on it from 0 to 1
 
@@ -36,19 +39,19 @@ def parallel_coordinates(board: Leaderboard, *, stacked: bool = False) -> str:
     """Draw the figure as SVG: axes side by side, or one below the other for a narrow page."""
     rails, lines = _layout(board)
     last = len(rails) - 1
-    size = (3.6, 0.8 * (last + 1) + 0.3) if stacked else (max(6.0, 1.35 * (last + 1)), 3.9)
+    size = (3.6, 0.8 * (last + 1) + 0.3) if stacked else (PAGE, 3.9)
 
     def draw(axes: Axes) -> None:
         axes.axis("off")
         _draw_lines(axes, lines, stacked=stacked)
         for number, rail in enumerate(rails):
             _draw_rail(axes, number, rail, stacked=stacked)
-        ends = (-0.35, last + 0.25)
+        ends = (-0.08 * (last + 1), last * 1.03 + 0.05)
         across = (BELOW - 0.04, ABOVE + 0.04)
         axes.set_xlim(*(across if stacked else ends))
-        axes.set_ylim(*((last + 0.35, -0.4) if stacked else (across[0], across[1] + 0.06)))
+        axes.set_ylim(*((last + 0.35, -0.4) if stacked else (across[0], across[1] + 0.1)))
 
-    return panel(draw, title=f"Parallel coordinates of {len(lines)} configurations", size=size)
+    return panel(draw, title=f"Parallel coordinates of {len(lines)} configurations", size=size, edges=NO_EDGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,17 @@ def _layout(board: Leaderboard) -> tuple[list[Rail], list[Line]]:
         item = board.ranked[rank]
         share = 1 - rank / max(total - 1, 1)
         lines.append(Line(_points(item, scales, board, scale.place(item.mean), share=share), share))
-    beside = any(not has_effect(k, i, board) for i in board.ranked[:MOST] for k in board.varied)
     rails = [
-        Rail(board.names[key], [*scales[key].ticks, *([(BELOW, "any")] if beside else [])])
+        Rail(board.names[key], [*scales[key].ticks, *_without_effect(key, board)])
         for key in board.varied
     ]
-    rails.append(Rail(board.objective, [*shown, *([(ABOVE, "none")] if lost else [])]))
+    rails.append(Rail(board.objective, [*shown, *([(ABOVE, "no score")] if lost else [])]))
     return rails, lines
+
+
+def _without_effect(key: str, board: Leaderboard) -> list[tuple[float, str]]:
+    drawn = [*board.ranked, *board.unranked]
+    return [] if all(has_effect(key, item, board) for item in drawn) else [(BELOW, ANY)]
 
 
 def _lost(board: Leaderboard) -> list[tuple[Configuration, State]]:
@@ -164,7 +171,7 @@ def _draw_rail(axes: Axes, number: int, rail: Rail, *, stacked: bool) -> None:
         )
     else:
         axes.annotate(
-            rail.title, (number, ABOVE + 0.04), (0, 4), textcoords="offset points", ha="center",
+            rail.title, (number, ABOVE + 0.03), (0, 3), textcoords="offset points", ha="center",
             va="bottom", fontsize=FONT, fontweight="bold", zorder=4,
         )
 

@@ -13,6 +13,7 @@ from sweep.report.varied import hashable, is_number
 
 DECADE = 10.0  # positive numbers that span one stand on a log scale, learning rates always
 FEW = 8  # values that each get their own tick
+SCORES_ON_LOG = 3.0  # scores that span this ratio too: the good ones are what is looked at
 LETTERS = 14  # of a tick's text
 
 
@@ -52,8 +53,8 @@ def thinned(ticks: Sequence[tuple[float, str]], *, gap: float) -> list[tuple[flo
 
 
 def score_is_log(scores: Sequence[float]) -> bool:
-    """Tell whether scores span a decade, and so are read on a log scale."""
-    return bool(scores) and min(scores) > 0 and max(scores) / min(scores) >= DECADE
+    """Tell whether scores are read on a log scale."""
+    return bool(scores) and min(scores) > 0 and max(scores) / min(scores) >= SCORES_ON_LOG
 
 
 def score_ticks(low: float, high: float, *, log: bool) -> list[float]:

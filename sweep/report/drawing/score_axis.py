@@ -17,7 +17,7 @@ MARGIN = 0.06  # of the range, on both sides
 def score_axis(
     axes: Axes, scores: Sequence[float], *, which: Literal["x", "y"] = "y", low: float | None = None
 ) -> None:
-    """Scale one axis to `scores`, on a log scale where they span a decade."""
+    """Scale one axis to `scores`, on a log scale where they span a wide range."""
     log = score_is_log(scores)
     first, last = (min(scores) if low is None else low), max(scores)
     if log:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweep.plan.trial import Record, State
 from sweep.report.baselines import Baseline
-from sweep.report.drawing.canvas import FONT, MANY, panel
+from sweep.report.drawing.canvas import FONT, MANY, PAGE, panel
 from sweep.report.drawing.colors import BASELINE, BEST, TRIED
 from sweep.report.drawing.score_axis import score_axis
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
@@ -16,7 +16,7 @@ from sweep.report.leaderboard import Configuration, Leaderboard, cost
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIZE = (7.2, 3.2)
+SIZE = (PAGE, 3.4)
 NARROW = (3.6, 2.9)
 LABELS = 6  # points of the front that are named by their rank
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SPREAD = 0.02  # of the axis: configurations of one value side by side, by rank
+SIZE = (3.6, 2.2)
+EDGES = (0.74, 0.3, 0.12, 0.24)  # no title below; above, counts of divergences
 GAP = 0.17  # of the axis that a tick's text needs
 
 
@@ -52,12 +54,13 @@ def _plot(key: str, rows: Sequence[Isolated], board: Leaderboard) -> str:
             rasterized=len(dots) > MANY,
         )
         told = [(scale.place(row.value), row) for row in rows if row.best is not None]
+        x, best = [x for x, _ in told], [row.best for _, row in told]
         line = "-" if scale.ordered else "none"
-        axes.plot([x for x, _ in told], [row.best for _, row in told], line, color=TRIED)
-        for x, row in told:
-            own = BEST if hashable(row.value) in chosen else TRIED
-            axes.plot([x], [row.best], "o", color=own, markersize=7 if own == BEST else 5)
-            axes.plot([x - 0.035, x + 0.035], [row.median] * 2, color=INK, linewidth=1.6)
+        axes.plot(x, best, linestyle=line, marker="o", markersize=5, color=TRIED)
+        axes.scatter(x, [row.median for _, row in told], s=110, marker="_", color=INK, zorder=3)
+        won = [(x, row.best) for x, row in told if hashable(row.value) in chosen]
+        if won:
+            axes.plot(*zip(*won, strict=True), "o", color=BEST, markersize=7)
         score_axis(axes, scores)
         ticks = thinned(scale.ticks, gap=GAP)
         axes.set_xticks([place for place, _ in ticks], labels=[text for _, text in ticks])
@@ -72,4 +75,5 @@ def _plot(key: str, rows: Sequence[Isolated], board: Leaderboard) -> str:
                 )
         axes.set_ylabel(board.objective)
 
-    return panel(draw, title=f"{board.objective} per value of {board.names[key]}")
+    title = f"{board.objective} per value of {board.names[key]}"
+    return panel(draw, title=title, size=SIZE, edges=EDGES)
