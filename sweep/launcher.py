@@ -207,8 +207,10 @@ class KubernetesLauncher(Launcher):
         )
 
 
-def direction_of(wanted: Any) -> str:
-    """Read the direction that a sweeper names, such as Optuna's; minimize where it names none."""
+def direction_of(wanted: Any) -> str | None:
+    """Read the direction that a sweeper names, such as Optuna's; None where it names none."""
+    if wanted is None:
+        return None
     return "maximize" if "maximize" in str(wanted).lower() else "minimize"
 
 

@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
 from sweep.cluster.memory import MemoryWatch
 from sweep.errors import BadInput, Unreachable
+from sweep.plan.environment import OWN_PATH
 from sweep.plan.exits import Verdict, describe, verdict
 
 log = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ class LocalCluster:
     def _start(self, work: Work) -> None:
         self._close()
         read_end, self._lifeline = os.pipe()
-        command = [sys.executable, "-m", "sweep.worker", "warm", str(read_end)]
+        # -P: the modules of the client's own path, in its order, without the working directory.
+        command = [sys.executable, "-P", "-m", "sweep.worker", "warm", str(read_end)]
         try:
             self.parent = subprocess.Popen(  # noqa: S603
                 command,
@@ -99,7 +102,7 @@ class LocalCluster:
                 stdout=subprocess.PIPE,
                 pass_fds=[read_end],
                 start_new_session=True,  # Ctrl-C is for the client, which then tells the workers
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=_environment(os.environ),
             )
         finally:
             os.close(read_end)
@@ -204,6 +207,16 @@ class LocalCluster:
                     self._signal(signal.SIGKILL)
                     self.parent.wait()
         self._unread = b""
+
+
+def _environment(own: Mapping[str, str]) -> dict[str, str]:
+    # The worker takes our module path over, and gives the task the variable that a person set.
+    return {
+        **ONE_THREAD,
+        **own,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        OWN_PATH: own.get("PYTHONPATH", ""),
+    }
 
 
 def _order(work: Work) -> dict[str, Any]:

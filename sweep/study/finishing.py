@@ -34,7 +34,7 @@ def finish(
     shown = publish_study(state, report, end=end_of(state), crowned=crowned)
     for pack, why in problems.items():
         console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
-    console.print(render(report) if application or board.best else headline(board))
+    console.print(render(report) if state.study.facts.get("ranked") else headline(board))
     where = f"records: {state.place.url.removeprefix('file://')}"
     for line in (*shown.lines, where):
         console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied

@@ -47,7 +47,7 @@ class Request:
     cwd: Path
     now: float
     tail: str  # four hex digits
-    direction: str = "minimize"
+    direction: str | None = None  # that the sweeper names; None: trials are not ranked
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
 
 
@@ -202,7 +202,7 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
         task=request.task,
         job=request.job,
         directory=str(request.cwd),
-        direction=application.direction if application else request.direction,
+        direction=application.direction if application else request.direction or "minimize",
         objective=objective,
         test=test,
         seed=application.seed_key if application else "seed",
@@ -214,6 +214,7 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
             **facts,
             **surroundings(request.cwd),
             "loader": application.loader if application else "",
+            "ranked": application is not None or request.direction is not None,
         },
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from sweep.tracking.info import StudyInfo, Summary
 if TYPE_CHECKING:
     from sweep.tracking.server import Tracker
 
+Attach = Callable[[Sequence[str]], Mapping[str, str]]
 End = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -34,10 +35,17 @@ class Shown:
 
 
 def publish_study(
-    state: Studied, report: Report, *, end: End, crowned: Sequence[Crowned] = ()
+    state: Studied,
+    report: Report,
+    *,
+    end: End,
+    crowned: Sequence[Crowned] = (),
+    attach: Attach = lambda _: {},
 ) -> Shown:
     """Write parent run, trials, view and winner; what MLflow shows already is left as it is.
 
+    `attach` makes further files of the parent run, and is given the lines that lead to MLflow. It
+    is called once, even where the study is not tracked: then there are none.
     Never raises because MLflow is away: the lines say so, and the next call writes the rest.
     """
     from sweep.tracking.publish import publish
@@ -45,12 +53,14 @@ def publish_study(
 
     tracker = tracker_of(state.study)
     if tracker is None:
+        attach([])
         return Shown([], complete=True)
     info = study_info(state.study)
     board = report.results.board
     curves = sorted({name for r in state.records.values() for name in r.history if name != "lr"})
     trained = len({result_of(trial) for trial in state.trials})
     path = save_view(tracker, study=info, params=list(board.varied), curves=curves, trials=trained)
+    files = attach(_lines(state, path, away=False, refused=0))
     own = cast_of(state.study, state.bases, state.trials)
     done = publish(
         tracker,
@@ -59,7 +69,7 @@ def publish_study(
             (own.info(number), state.records[number])
             for number in shown_trials(state.study, state.records)
         ],
-        summary=_summary(state, report, end=end, path=path),
+        summary=_summary(state, report, end=end, path=path, files=files),
         over=end != "RUNNING",
     )
     if done.parent is not None:
@@ -70,7 +80,9 @@ def publish_study(
     return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
 
 
-def _summary(state: Studied, report: Report, *, end: End, path: str | None) -> Summary:
+def _summary(
+    state: Studied, report: Report, *, end: End, path: str | None, files: Mapping[str, str]
+) -> Summary:
     board, results = report.results.board, report.results
     metrics: dict[str, float] = {
         f"trials_{kind.value.lower()}": float(count) for kind, count in board.counts.items()
@@ -91,7 +103,7 @@ def _summary(state: Studied, report: Report, *, end: End, path: str | None) -> S
         metrics=metrics,
         params={"trials": len(state.trials), "task": state.study.task},
         note=link + markdown(replace(report, links=())),
-        files={"leaderboard.csv": csv_text(results)},
+        files={"leaderboard.csv": csv_text(results), **files},
     )
 
 

@@ -12,7 +12,10 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from sweep.errors import StoreLost, SweepError
@@ -34,8 +37,9 @@ class _Child:
 class _Parent:
     """Hold what all workers share, and the workers that run."""
 
-    def __init__(self, ready: Ready):
+    def __init__(self, ready: Ready, channel: IO[str]):
         self.ready = ready
+        self.channel = channel
         self.index = {pack.number: i for i, pack in enumerate(ready.round.packs)}
         self.children: dict[int, _Child] = {}
         self.stopping = False
@@ -48,11 +52,9 @@ class _Parent:
 
     def _load(self, order: dict[str, Any]) -> None:
         try:
-            self.ready = get_ready(
-                address=order["store"], study=order["study"], round_number=order["round"]
-            )
+            self.ready = _get_ready(order)
         except SweepError as error:
-            _say({"refused": str(error)})
+            _say(self.channel, {"refused": str(error)})
             return
         self.index = {pack.number: i for i, pack in enumerate(self.ready.round.packs)}
 
@@ -62,7 +64,7 @@ class _Parent:
         if pid == 0:
             _become_worker(self, pack, lifeline, output)
         self.children[pid] = _Child(pack, output)
-        _say({"pack": pack, "pid": pid})
+        _say(self.channel, {"pack": pack, "pid": pid})
 
     def reap(self) -> None:
         while self.children:
@@ -71,7 +73,7 @@ class _Parent:
                 return
             child = self.children.pop(pid)
             self._keep_output(child)
-            _say({"pack": child.pack, "exit": os.waitstatus_to_exitcode(status)})
+            _say(self.channel, {"pack": child.pack, "exit": os.waitstatus_to_exitcode(status)})
 
     def _keep_output(self, child: _Child) -> None:
         with child.output as output:
@@ -90,6 +92,9 @@ def serve(lifeline: int) -> int:
     Messages are JSON lines. In: one with store, study, round and task, then {"pack": N}. Out:
     {"pack": N, "pid": P}, {"pack": N, "exit": CODE}, {"refused": TEXT}.
     """
+    # What a task's module prints must not come between the messages.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     unread = b""
     while b"\n" not in unread:
         data = os.read(sys.stdin.fileno(), 1 << 16)
@@ -99,18 +104,50 @@ def serve(lifeline: int) -> int:
     first, _, unread = unread.partition(b"\n")
     order = json.loads(first)
     try:
-        ready = get_ready(address=order["store"], study=order["study"], round_number=order["round"])
+        ready = _get_ready(order)
         tracker_of(ready.study)  # imports MLflow, once for all workers
     except SweepError as error:
-        _say({"refused": str(error)})
+        _say(channel, {"refused": str(error)})
         return Exit.NOTHING_RUNS
     except Exception as error:  # noqa: BLE001  a stranger's module may raise anything
         traceback.print_exc()
-        _say({"refused": f"the task cannot be loaded: {type(error).__name__}: {error}"})
+        _say(channel, {"refused": f"the task cannot be loaded: {type(error).__name__}: {error}"})
         return Exit.NOTHING_RUNS
     gc.collect()
     gc.freeze()  # so that the children share these pages
-    return _loop(_Parent(ready), lifeline, unread)
+    return _loop(_Parent(ready, channel), lifeline, unread)
+
+
+def _get_ready(order: dict[str, Any]) -> Ready:
+    with _printing_later():
+        return get_ready(address=order["store"], study=order["study"], round_number=order["round"])
+
+
+@contextmanager
+def _printing_later() -> Iterator[None]:
+    # The client has imported the task and shown what that prints; it is shown again only beside
+    # the traceback of an import that fails here.
+    before = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 1)
+        os.dup2(printed.fileno(), 2)
+        failed = False
+        try:
+            yield
+        except SweepError:
+            raise
+        except Exception:
+            failed = True
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, saved in enumerate(before, start=1):
+                os.dup2(saved, number)
+                os.close(saved)
+            if failed:
+                printed.seek(0)
+                os.write(2, printed.read())
 
 
 def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
@@ -150,6 +187,8 @@ def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes])
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _told_to_stop)
+        parent.channel.close()
+        _read_nothing()  # orders come there
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         threading.Thread(target=_die_with_client, args=(lifeline,), daemon=True).start()
@@ -167,6 +206,11 @@ def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes])
         os._exit(code)
 
 
+def _read_nothing() -> None:
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+
 def _die_with_client(lifeline: int) -> None:
     # Only the client holds the other end: this returns when the client is gone, however it went.
     os.read(lifeline, 1)
@@ -177,9 +221,9 @@ def _told_to_stop(*_: object) -> None:
     raise ToldToStop
 
 
-def _say(message: dict[str, Any]) -> None:
+def _say(channel: IO[str], message: dict[str, Any]) -> None:
     try:
-        sys.stdout.write(json.dumps(message) + "\n")
-        sys.stdout.flush()
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
     except BrokenPipeError:
         log.debug("the client is gone")
