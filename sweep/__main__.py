@@ -11,6 +11,7 @@ VERBS = {
     "resume": "train what a study has no record of",
     "cancel": "stop a study; what is done is kept",
     "logs": "print what the workers of a study printed",
+    "report": "write a study's report as one HTML file",
     "publish": "write to MLflow what it lacks of a study",
     "doctor": "check this machine, the store and MLflow",
 }

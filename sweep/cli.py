@@ -131,6 +131,24 @@ def publish(study: StudyArgument, store: StoreOption = None) -> int:
 
 
 @cli.command()
+def report(
+    study: StudyArgument,
+    store: StoreOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="write the page to this file instead of the store")
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag
+) -> int:
+    """Write a study's report as one HTML file that opens anywhere."""
+    from sweep.study.reporting import report as report_study
+
+    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    written = report_study(place, output=output)
+    print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
+    return 0
+
+
+@cli.command()
 def cancel(study: StudyArgument, store: StoreOption = None) -> int:
     """Stop a study wherever it runs; what is done is kept, and `resume` does the rest."""
     from sweep.study.stopping import cancel as cancel_study

@@ -28,6 +28,7 @@ class Parsed:
     """One override string, parsed once however often it occurs."""
 
     structural: bool  # changes what is composed, rather than setting a value on it
+    group: bool  # chooses a file, which Hydra does before it sets any value
     key: str
     value: Value
 
@@ -55,26 +56,36 @@ def compose(
     """
     parsed = _Overrides(loader)
     common = _common(job_overrides)
-    for text in sorted(common):
+    for text in sorted(set[str]().union(*job_overrides)):
         parsed[text]  # a mistake is told here, in the person's own words
+    entangled = _entangled(parsed, common)
     groups: dict[tuple[str, ...], int] = {}
     trees: list[DictConfig] = []
     bases: list[Base] = []
     known: list[set[str]] = []
     trials: list[Trial] = []
-    for i, overrides in enumerate(job_overrides):
-        structural, values = _split(overrides, common, parsed)
-        base = groups.get(structural)
-        if base is None:
-            base = groups[structural] = len(bases)
+
+    def base_of(structural: tuple[str, ...]) -> int:
+        if structural not in groups:
             tree = _load(loader, master, structural)
-            trees.append(tree)
             config = to_tree(tree)
+            groups[structural] = len(bases)
+            trees.append(tree)
             bases.append(Base(structural, as_json(config)))
             known.append(set(_keys(config)))
+        return groups[structural]
+
+    for i, overrides in enumerate(job_overrides):
+        structural, values = _split(overrides, common, parsed)
+        if not entangled.isdisjoint(values):
+            structural, values = tuple(overrides), {}
+        base = base_of(structural)
         if not values.keys() <= known[base]:
             unknown = next(key for key in values if key not in known[base])
-            raise UnknownName("configuration key", unknown, known[base])
+            try:  # such as an item of a list
+                base, values = base_of(tuple(overrides)), {}
+            except BadInput:
+                raise UnknownName("configuration key", unknown, known[base]) from None
         trials.append(Trial(first_number + i, base, values))
     plain = all(is_plain(tree) for tree in trees)
     composition = Composition(bases, trials, plain)
@@ -103,8 +114,11 @@ class _Overrides(dict[str, Parsed]):
 def _classify(override: Override, loader: ConfigLoader) -> Parsed:
     key = override.key_or_group
     value = override.value()
+    group = _is_group(key, loader) and not isinstance(value, dict)
     structural = (
-        override.is_add()
+        group
+        or isinstance(value, dict)  # which Hydra merges
+        or override.is_add()
         or override.is_force_add()
         or override.is_delete()
         or override.package is not None
@@ -112,9 +126,8 @@ def _classify(override: Override, loader: ConfigLoader) -> Parsed:
         or key.startswith(("hydra.", "hydra/"))
         or "${" in str(value)
         or not _is_json(value)
-        or _is_group(key, loader)
     )
-    return Parsed(structural, key, value)
+    return Parsed(structural, group, key, value)
 
 
 def _is_group(key: str, loader: ConfigLoader) -> bool:
@@ -129,6 +142,25 @@ def _common(job_overrides: Sequence[Sequence[str]]) -> frozenset[str]:
     for overrides in job_overrides:
         common.intersection_update(overrides)
     return frozenset(common)
+
+
+def _entangled(parsed: Mapping[str, Parsed], common: frozenset[str]) -> frozenset[str]:
+    # Values are set last, all else in the order given: these keys would end up otherwise.
+    values = {p.key for text, p in parsed.items() if not p.structural and text not in common}
+    fixed = {
+        p.key for text, p in parsed.items() if not p.group and (p.structural or text in common)
+    }
+    above = {parent for key in values | fixed for parent in _parents(key)}
+    return frozenset(
+        key
+        for key in values
+        if key in fixed or key in above or not (values | fixed).isdisjoint(_parents(key))
+    )
+
+
+def _parents(key: str) -> list[str]:
+    parts = key.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def _split(

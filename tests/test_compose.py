@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sweep.compose import Composition, compose, to_tree
+from sweep.compose import Composition, as_json, compose, to_tree
 from sweep.errors import BadInput
 from sweep.plan.round import set_values
 
@@ -61,7 +61,7 @@ def master(loader: ConfigLoader) -> DictConfig:
 def hydra_s(found: Sequence[Job], *, loader: ConfigLoader, master: DictConfig) -> list[Any] | None:
     """Let Hydra compose every job; None where it refuses one."""
     try:
-        return [to_tree(loader.load_sweep_config(master, list(job))) for job in found]
+        return [as_json(to_tree(loader.load_sweep_config(master, list(job)))) for job in found]
     except (HydraException, OmegaConfBaseException):
         return None
 
@@ -73,7 +73,7 @@ def ours(composition: Composition) -> list[Any]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=25)
 @given(found=jobs)
 @example(found=[["lr=0.5", "lr=1"], ["lr=2", "lr=1"]])
 @example(found=[["nested.deep.x=5", "~nested.deep.x"], ["nested.deep.x=6", "~nested.deep.x"]])
@@ -89,4 +89,56 @@ def test_any_multirun_composes_as_hydra_composes_it(
         with pytest.raises(BadInput):
             compose(found, loader=loader, master=master)
     else:
-        assert ours(compose(found, loader=loader, master=master)) == pytest.approx(expected, nan_ok=True)
+        assert ours(compose(found, loader=loader, master=master)) == expected
+
+
+def test_what_all_jobs_share_is_composed_once(loader: ConfigLoader, master: DictConfig) -> None:
+    found = [
+        ["nested.deep.x=3", f"lr={lr}", f"model.size={size}"] for lr in (1, 2) for size in (3, 4)
+    ]
+
+    composition = compose(found, loader=loader, master=master, first_number=7)
+
+    assert [base.overrides for base in composition.bases] == [("nested.deep.x=3",)]
+    assert [trial.number for trial in composition.trials] == [7, 8, 9, 10]
+    assert composition.trials[3].values == {"lr": 2, "model.size": 4}
+    assert composition.plain
+
+
+def test_each_choice_of_a_group_is_composed_once(loader: ConfigLoader, master: DictConfig) -> None:
+    found = [[f"model={model}", f"lr={lr}"] for lr in range(50) for model in ("small", "large")]
+
+    composition = compose(found, loader=loader, master=master)
+
+    assert [base.overrides for base in composition.bases] == [("model=small",), ("model=large",)]
+    assert [trial.base for trial in composition.trials] == [0, 1] * 50
+
+
+def test_nothing_is_resolved(loader: ConfigLoader, master: DictConfig) -> None:
+    composition = compose([["lr=1"], ["lr=2"]], loader=loader, master=master)
+
+    assert composition.bases[0].config["link"] == "${lr}"
+    assert composition.bases[0].config["missing"] == "???"
+    assert "hydra" not in composition.bases[0].config
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["lrr=1"], r"'lrr'.*lr"),
+        (["model.sise=1"], r"'model\.sise'.*model\.size"),
+        (["model=huge"], r"huge"),
+        (["lr=["], r"lr=\["),
+        (["lr"], r"lr"),
+        (["~absent"], r"absent"),
+        (["absent=1"], r"absent"),
+    ],
+)
+@pytest.mark.parametrize("others", [[["lr=2"], ["lr=3"]], []], ids=["some", "all"])
+def test_a_mistake_is_told_in_one_line_with_what_was_typed(
+    loader: ConfigLoader, master: DictConfig, words: Job, line: str, others: list[Job]
+) -> None:
+    with pytest.raises(BadInput, match=line) as caught:
+        compose([*others, words], loader=loader, master=master)
+
+    assert "\n" not in str(caught.value)

@@ -10,17 +10,16 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
 from sweep.cluster.memory import MemoryWatch
 from sweep.errors import BadInput, Unreachable
-from sweep.plan.environment import OWN_PATH
 from sweep.plan.exits import Verdict, describe, verdict
 
 log = logging.getLogger(__name__)
 
+PATH = "PYTHONPATH"  # the worker takes our modules, and gives the task what a person set
 ONE_THREAD = {  # one worker a core: two threads each made a step up to eleven times slower
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -102,11 +101,11 @@ class LocalCluster:
                 stdout=subprocess.PIPE,
                 pass_fds=[read_end],
                 start_new_session=True,  # Ctrl-C is for the client, which then tells the workers
-                env=_environment(os.environ),
+                env={**ONE_THREAD, **os.environ, PATH: os.pathsep.join(sys.path)},
             )
         finally:
             os.close(read_end)
-        self._tell(_order(work))
+        self._tell({**_order(work), "own_path": os.environ.get(PATH)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         assert self.parent is not None
@@ -207,16 +206,6 @@ class LocalCluster:
                     self._signal(signal.SIGKILL)
                     self.parent.wait()
         self._unread = b""
-
-
-def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    # The worker takes our module path over, and gives the task the variable that a person set.
-    return {
-        **ONE_THREAD,
-        **own,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        OWN_PATH: own.get("PYTHONPATH", ""),
-    }
 
 
 def _order(work: Work) -> dict[str, Any]:

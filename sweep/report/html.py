@@ -10,19 +10,20 @@ from importlib.util import find_spec
 from typing import Any
 
 from sweep.errors import BadInput
-from sweep.plan.trial import State
+from sweep.plan.trial import State, Value
 from sweep.report.background import Background
 from sweep.report.drawing import colors
 from sweep.report.drawing.learning import learning_curves
 from sweep.report.drawing.parallel import parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
-from sweep.report.drawing.values import isolation_plots
+from sweep.report.drawing.values import MOST, isolation_plots
 from sweep.report.formats import count, decimals, show_score, show_span, show_spread, show_value
 from sweep.report.importance import EXTRA, Importance, find_importance
+from sweep.report.isolation import Isolated
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import Summary, headline, verdict
-from sweep.report.table import Table, isolation_table, leaderboard_table, settings
+from sweep.report.table import Table, isolation_table, leaderboard_table
 
 TOP = 25  # configurations in the leaderboard; all are in leaderboard.csv
 MOST_REASONS = 20
@@ -69,12 +70,12 @@ def _content(summary: Summary, background: Background) -> dict[str, Any]:
         "leaderboard": _scores_first(leaderboard_table(results, top=TOP, brief=True), board),
         "findings": summary.findings,
         "importance": _bars(find_importance(board), board),
-        "isolation": isolation_table(summary.isolated, board=board),
+        "isolation": isolation_table(_of_few_values(summary.isolated, board), board=board),
         "figures": _figures(summary),
         "reasons": summary.reasons[:MOST_REASONS],
         "more_reasons": max(0, len(summary.reasons) - MOST_REASONS),
         "links": [_pieces(line) for line in background.links],
-        "grid": {key: ", ".join(map(show_value, own)) for key, own in background.grid.items()},
+        "grid": {key: _listed(own) for key, own in background.grid.items()},
         "better": "lower" if board.direction == "minimize" else "higher",
         "colors": colors,
         "extra": EXTRA,
@@ -167,26 +168,37 @@ def _figures(summary: Summary) -> Mapping[str, Any] | None:
         return Markup(svg)  # noqa: S704  written by matplotlib, which escapes what it is given
 
     results, board = summary.results, summary.results.board
+    found = learning_curves(board, records=results.records)
+    curves = {
+        "curves": [(one.caption, safe(one.svg)) for one in found],
+        "curves_of_lost": any(one.lost for one in found),
+    }
     if not board.ranked:
-        curves = learning_curves(board, records=results.records)
-        return {"curves": [(c.caption, safe(c.svg)) for c in curves]}
+        return curves
     plots = isolation_plots(summary.isolated, board=board)
-    spent = {"records": results.records, "baselines": results.baselines}
     return {
         "isolation": [(board.names[plot.key], safe(plot.svg)) for plot in plots],
         "parallel": [safe(parallel_coordinates(board, stacked=s)) for s in (False, True)]
         if board.varied and len(board.ranked) > 1
         else [],
-        "curves": [
-            (c.caption, safe(c.svg)) for c in learning_curves(board, records=results.records)
-        ],
-        "spending": [
-            safe(svg)
-            for narrow in (False, True)
-            if (svg := cost_against_quality(board, narrow=narrow, **spent))
-        ],
-        "best": settings(board.ranked[0], board),
+        "spending": [safe(_spending(results, narrow=narrow)) for narrow in (False, True)],
+        **curves,
     }
+
+
+def _of_few_values(rows: Sequence[Isolated], board: Leaderboard) -> list[Isolated]:
+    return [row for row in rows if len(board.varied[row.key]) <= MOST]
+
+
+def _listed(values: Sequence[Value]) -> str:
+    shown = ", ".join(map(show_value, values[:MOST]))
+    return shown if len(values) <= MOST else f"{shown}, ... ({len(values):,} values)"
+
+
+def _spending(results: Results, *, narrow: bool) -> str:
+    return cost_against_quality(
+        results.board, records=results.records, baselines=results.baselines, narrow=narrow
+    )
 
 
 def _pieces(line: str) -> list[tuple[str, bool]]:

@@ -195,7 +195,7 @@ def _grow(axes: Mapping[str, Axis], scores: Sequence[float]) -> list[dict[str, f
         study = optuna.create_study()
     finally:
         optuna.logging.set_verbosity(loudness)
-    ranges = {
+    ranges: dict[str, optuna.distributions.BaseDistribution] = {
         key: optuna.distributions.FloatDistribution(low, high)
         for key, (_, low, high) in axes.items()
     }

@@ -11,6 +11,7 @@ from sweep.report.isolation import Isolated, has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
 from sweep.report.results import Results
 
+MOST_VALUES = 12  # of one setting, in the table of the best result per value
 TOP = 10  # configurations shown; the rest is counted
 ANY = "any"  # the setting has no effect in this configuration
 
@@ -71,7 +72,11 @@ def leaderboard_table(
 
 
 def isolation_table(rows: Sequence[Isolated], *, board: Leaderboard) -> Table:
-    """Lay out what each value of each setting reached; the best value of each is strong."""
+    """Lay out what each value of each setting reached; the best value of each is strong.
+
+    Of a setting with many values the best are shown, in the order of the values.
+    """
+    rows, hidden = _best_values(rows, board)
     places = decimals(board.best.mean if board.best else None)
     lost = any(row.infeasible for row in rows)
     first = {row.key: i for i, row in reversed(list(enumerate(rows)))}
@@ -101,7 +106,25 @@ def isolation_table(rows: Sequence[Isolated], *, board: Leaderboard) -> Table:
         ),
         strong=frozenset(i for i, row in enumerate(rows) if best[row.key] is row),
         groups=frozenset(first.values()),
+        notes=tuple(
+            f"{board.names[key]}: {count} further values did no better, and are not shown."
+            for key, count in hidden.items()
+        ),
     )
+
+
+def _best_values(
+    rows: Sequence[Isolated], board: Leaderboard
+) -> tuple[list[Isolated], dict[str, int]]:
+    shown: list[Isolated] = []
+    hidden: dict[str, int] = {}
+    for key in dict.fromkeys(row.key for row in rows):
+        own = [row for row in rows if row.key == key]
+        kept = sorted(own, key=lambda row: cost(row.best, board.direction))[:MOST_VALUES]
+        shown += [row for row in own if row in kept]
+        if len(own) > len(kept):
+            hidden[key] = len(own) - len(kept)
+    return shown, hidden
 
 
 def setting(key: str, configuration: Configuration, board: Leaderboard) -> str:

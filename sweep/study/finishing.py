@@ -10,12 +10,14 @@ from rich.console import Console
 from sweep.plan import layout
 from sweep.plan.application import Application, Scores
 from sweep.report.baselines import read_baselines
+from sweep.report.html import can_write
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.conducting import Studied
 from sweep.study.crowning import Crowned, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
+from sweep.study.writing import report_address, report_files
 
 
 def finish(
@@ -31,12 +33,18 @@ def finish(
     if board.best and application:
         crowned = crown(state, board.best, application=application, console=console)
     report = summarize(results_of(state, board, crowned), title=f"study {state.study.name}")
-    shown = publish_study(state, report, end=end_of(state), crowned=crowned)
+    ranked = bool(state.study.facts.get("ranked"))
+
+    def attach(links: Sequence[str]) -> Mapping[str, str]:
+        return report_files(state, report, links=links) if ranked else {}
+
+    shown = publish_study(state, report, end=end_of(state), crowned=crowned, attach=attach)
     for pack, why in problems.items():
         console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
-    console.print(render(report) if state.study.facts.get("ranked") else headline(board))
+    console.print(render(report) if ranked else headline(board))
+    page = [f"report:  {report_address(state)}"] if ranked and can_write() else []
     where = f"records: {state.place.url.removeprefix('file://')}"
-    for line in (*shown.lines, where):
+    for line in (*shown.lines, *page, where):
         console.print(line, soft_wrap=True, markup=False)  # addresses stay whole, to be copied
 
 
@@ -48,7 +56,11 @@ def publish(state: Studied, *, running: bool) -> Shown:
     report = report_of(state)
     crowned = kept_winner(state, report.results.board)
     return publish_study(
-        state, report, end="RUNNING" if running else end_of(state), crowned=crowned
+        state,
+        report,
+        end="RUNNING" if running else end_of(state),
+        crowned=crowned,
+        attach=lambda links: report_files(state, report, links=links),
     )
 
 

@@ -80,6 +80,11 @@ def publish_study(
     return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
 
 
+def where_tracked(state: Studied) -> list[str]:
+    """Tell how a person opens MLflow, without asking it."""
+    return _lines(state, None, away=False, refused=0) if state.study.tracking.get("uri") else []
+
+
 def _summary(
     state: Studied, report: Report, *, end: End, path: str | None, files: Mapping[str, str]
 ) -> Summary:

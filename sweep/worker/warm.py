@@ -103,6 +103,7 @@ def serve(lifeline: int) -> int:
         unread += data
     first, _, unread = unread.partition(b"\n")
     order = json.loads(first)
+    _set_path(order.get("own_path"))
     try:
         ready = _get_ready(order)
         tracker_of(ready.study)  # imports MLflow, once for all workers
@@ -116,6 +117,13 @@ def serve(lifeline: int) -> int:
     gc.collect()
     gc.freeze()  # so that the children share these pages
     return _loop(_Parent(ready, channel), lifeline, unread)
+
+
+def _set_path(own: str | None) -> None:
+    # What a task starts has the variable as the client had it, not the path that we came by.
+    os.environ.pop("PYTHONPATH", None)
+    if own is not None:
+        os.environ["PYTHONPATH"] = own
 
 
 def _get_ready(order: dict[str, Any]) -> Ready:

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from sweep.report.drawing.colors import FAINT, INK
 
@@ -71,7 +71,7 @@ def panel(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=size)
         FigureCanvasAgg(figure)
         (width, height), (left, bottom, right, top) = size, edges

@@ -30,6 +30,7 @@ class Curves:
 
     caption: str
     svg: str
+    lost: bool = False
 
 
 def learning_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Curves]:
@@ -38,7 +39,9 @@ def learning_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> lis
     shown = [(rank, item, _curves(item, records, State.COMPLETED)) for rank, item in top]
     shared = [value for _, _, runs in shown for run in runs for value in _values(run)]
     found = [
-        Curves(f"{rank}: {settings(item, board)}", _plot(runs, shared, BEST if rank == 1 else TRIED))
+        Curves(
+            f"{rank}: {settings(item, board)}", _plot(runs, shared, BEST if rank == 1 else TRIED)
+        )
         for rank, item, runs in shown
         if runs
     ]
@@ -56,7 +59,7 @@ def _lost(board: Leaderboard, records: Mapping[int, Record]) -> list[Curves]:
                 name = settings(item, board)
                 caption = f"{state.value.lower()}: {name}, {count(len(runs), 'trial')}"
                 own = [value for run in runs for value in _values(run)]
-                found.append(Curves(caption, _plot(runs, own, color)))
+                found.append(Curves(caption, _plot(runs, own, color), lost=True))
     return found
 
 
@@ -64,11 +67,7 @@ def _curves(
     item: Configuration, records: Mapping[int, Record], state: State
 ) -> list[Mapping[str, list[float | None]]]:
     own = (records[number] for number in item.trials if number in records)
-    return [
-        record.history
-        for record in own
-        if record.state is state and _values(record.history)
-    ]
+    return [record.history for record in own if record.state is state and _values(record.history)]
 
 
 def _values(history: Mapping[str, list[float | None]]) -> list[float]:
@@ -83,6 +82,8 @@ def _values(history: Mapping[str, list[float | None]]) -> list[float]:
 def _plot(
     runs: Sequence[Mapping[str, list[float | None]]], values: Sequence[float], color: str
 ) -> str:
+    from matplotlib.ticker import MaxNLocator
+
     epochs = max(len(curve) for run in runs for curve in run.values())
 
     def draw(axes: Axes) -> None:
@@ -91,12 +92,17 @@ def _plot(
                 curve = [math.nan if value is None else value for value in run.get(name, [])]
                 mark = "." if len(curve) == 1 else ""
                 axes.plot(
-                    range(1, len(curve) + 1), curve, linestyle=style, marker=mark, color=color,
-                    alpha=1.0 if name == VALIDATION else 0.75, linewidth=1.2,
+                    range(1, len(curve) + 1),
+                    curve,
+                    linestyle=style,
+                    marker=mark,
+                    color=color,
+                    alpha=1.0 if name == VALIDATION else 0.75,
+                    linewidth=1.2,
                 )
         score_axis(axes, values)
         axes.set_xlim(1 - 0.03 * epochs, epochs + 0.03 * epochs)
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
 

@@ -51,7 +51,12 @@ def parallel_coordinates(board: Leaderboard, *, stacked: bool = False) -> str:
         axes.set_xlim(*(across if stacked else ends))
         axes.set_ylim(*((last + 0.35, -0.4) if stacked else (across[0], across[1] + 0.1)))
 
-    return panel(draw, title=f"Parallel coordinates of {len(lines)} configurations", size=size, edges=NO_EDGES)
+    return panel(
+        draw,
+        title=f"Parallel coordinates of {len(lines)} configurations",
+        size=size,
+        edges=NO_EDGES,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +116,12 @@ def _points(
 ) -> list[Point]:
     aside = SPREAD * (2 * share - 1)
     points = [
-        (float(i), aside + (_place(key, item, scales, board)))
-        for i, key in enumerate(board.varied)
+        (float(i), aside + (_place(key, item, scales, board))) for i, key in enumerate(board.varied)
     ]
     return [*points, (float(len(points)), end)]
 
 
-def _place(
-    key: str, item: Configuration, scales: dict[str, Scale], board: Leaderboard
-) -> float:
+def _place(key: str, item: Configuration, scales: dict[str, Scale], board: Leaderboard) -> float:
     own: Value = item.values[key][0]
     return scales[key].place(own) if has_effect(key, item, board) else BELOW
 
@@ -135,7 +137,9 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], *, stacked: bool) -> None:
     colors = [
         shade(line.share)
         if line.share is not None
-        else INFEASIBLE if line.state is State.INFEASIBLE else FAILED
+        else INFEASIBLE
+        if line.state is State.INFEASIBLE
+        else FAILED
         for line in lines
     ]
     axes.add_collection(
@@ -154,25 +158,54 @@ def _draw_rail(axes: Axes, number: int, rail: Rail, *, stacked: bool) -> None:
     for place, text in rail.ticks:
         if stacked:
             axes.annotate(
-                text, (place, number), (0, -4), textcoords="offset points", ha="center", va="top",
-                fontsize=FONT - 1, bbox=PAPER, zorder=4,
+                text,
+                (place, number),
+                (0, -4),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=FONT - 1,
+                bbox=PAPER,
+                zorder=4,
             )
             axes.plot([place, place], [number, number + 0.06], color=INK, linewidth=0.9, zorder=3)
         else:
             axes.annotate(
-                text, (number, place), (-5, 0), textcoords="offset points", ha="right",
-                va="center", fontsize=FONT, bbox=PAPER, zorder=4,
+                text,
+                (number, place),
+                (-5, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=FONT,
+                bbox=PAPER,
+                zorder=4,
             )
             axes.plot([number - 0.03, number], [place, place], color=INK, linewidth=0.9, zorder=3)
     if stacked:
         axes.annotate(
-            rail.title, (BELOW, number), (0, 4), textcoords="offset points", ha="left",
-            va="bottom", fontsize=FONT, fontweight="bold", bbox=PAPER, zorder=4,
+            rail.title,
+            (BELOW, number),
+            (0, 4),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize=FONT,
+            fontweight="bold",
+            bbox=PAPER,
+            zorder=4,
         )
     else:
         axes.annotate(
-            rail.title, (number, ABOVE + 0.03), (0, 3), textcoords="offset points", ha="center",
-            va="bottom", fontsize=FONT, fontweight="bold", zorder=4,
+            rail.title,
+            (number, ABOVE + 0.03),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=FONT,
+            fontweight="bold",
+            zorder=4,
         )
 
 

@@ -54,14 +54,24 @@ def cost_against_quality(
         for seconds, score, rank in front[-LABELS:]:
             axes.plot([seconds], [score], "o", color=BEST if rank == 1 else TRIED, markersize=6)
             axes.annotate(
-                str(rank), (seconds, score), (5, 5), textcoords="offset points",
-                fontsize=FONT, color=BEST if rank == 1 else TRIED,
+                str(rank),
+                (seconds, score),
+                (5, 5),
+                textcoords="offset points",
+                fontsize=FONT,
+                color=BEST if rank == 1 else TRIED,
             )
         for item in baselines[:1]:
             axes.axhline(item.objective, color=BASELINE, linestyle=(0, (5, 2)), linewidth=1.4)
             axes.annotate(
-                item.name, (1, item.objective), (0, 3), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", va="bottom", color=BASELINE,
+                item.name,
+                (1, item.objective),
+                (0, 3),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="bottom",
+                color=BASELINE,
             )
         axes.set_xlabel("CPU seconds a trial")
         axes.set_ylabel(board.objective)

@@ -1,0 +1,17 @@
+"""What all tests share: the same examples every time, and builders across folders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hypothesis import settings
+
+TESTS = Path(__file__).parent
+
+# A shared machine may take any time for an example; a failure has to come again.
+settings.register_profile("same every time", deadline=None, derandomize=True, database=None)
+settings.load_profile("same every time")
+
+for folder in ("applications", "tracking"):  # so that one folder's tests alone find them too
+    sys.path.insert(0, str(TESTS / folder))

@@ -1,0 +1,143 @@
+"""Run an application through Hydra's basic launcher and through ours, and bring what both left
+into one form."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+APPLICATION = Path(__file__).parents[1] / "applications" / "any_app"
+OURS = ("hydra/launcher=kubernetes", "hydra.launcher.cluster=local")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d,\d+")
+STAMP = re.compile(r"\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d")
+CLOCK = re.compile(r"\d\d-\d\d-\d\d")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one multirun left: its exit code, what it said, and its files, without times."""
+
+    code: int
+    out: str
+    err: str
+    files: Mapping[str, Any]
+    names: tuple[str, ...]  # of all files, as they are
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A copy of the application, and the interpreter that runs it."""
+
+    root: Path
+    python: Path
+
+    def run(self, *words: str, **env: str) -> Ran:
+        """Run a multirun in a fresh copy that always lies in the same place."""
+        place = self.root / "place"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(APPLICATION, place / "any_app", ignore=shutil.ignore_patterns("__pyc*"))
+        before = _names(place)
+        command = [str(self.python), *words]
+        done = subprocess.run(
+            command, cwd=place, env=self.environment(**env), capture_output=True, text=True
+        )
+        left = [name for name in _names(place) if name not in before]
+        files = {STAMP.sub("DATE/TIME", n): _content(place / n) for n in left if "store/" not in n}
+        return Ran(done.returncode, done.stdout, done.stderr, files, tuple(left))
+
+    def both(self, *words: str, **env: str) -> tuple[Ran, Ran]:
+        """Run the same words through the basic launcher and through ours."""
+        return self.run(*words, **env), self.run(*words, *OURS, **env)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Give the application an environment of which nothing is left over from the tests."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("SWEEP_", "MLFLOW_"))}
+        return {**own, "GREETED": "x", "PYTHONPATH": str(self.root / "place"), **more}
+
+
+def lines(text: str) -> list[str]:
+    """Cut text into lines without times."""
+    return [TIME.sub("TIME", line) for line in text.splitlines()]
+
+
+def _names(place: Path) -> list[str]:
+    found = (path.relative_to(place) for path in place.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if "__pycache__" not in path.parts)
+
+
+def _content(path: Path) -> Any:
+    text = path.read_text()
+    if path.name in ("hydra.yaml", "multirun.yaml"):
+        return _without_launcher(yaml.safe_load(text))
+    return [CLOCK.sub("TIME", line) for line in lines(text)]
+
+
+def _without_launcher(tree: Mapping[str, Any]) -> Any:
+    hydra = dict(tree["hydra"])
+    del hydra["launcher"]
+    hydra["overrides"]["hydra"] = [
+        word for word in hydra["overrides"]["hydra"] if "launcher" not in word
+    ]
+    del hydra["runtime"]["choices"]["hydra/launcher"]
+    return yaml.safe_load(STAMP.sub("DATE/TIME", yaml.safe_dump({**tree, "hydra": hydra})))
+
+
+def bare_environment(folder: Path, *, without: Sequence[str]) -> Path:
+    """Make an environment of our distribution and what it requires, and return its python.
+
+    Fails where something of `without` can be imported in it.
+    """
+    import venv
+    from importlib import metadata
+
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    place = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in _closure("hydra-kubernetes-sweep"):
+        distribution = metadata.distribution(name)
+        for part in {file.parts[0] for file in distribution.files or ()} - {".."}:
+            link = Path(place.stdout.strip()) / part
+            if part != "__pycache__" and not link.exists():
+                link.symlink_to(Path(str(distribution.locate_file(part))).resolve())
+    for module in without:
+        found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, text=True)
+        assert f"No module named '{module}'" in found.stderr, module
+    return python
+
+
+def _closure(name: str) -> list[str]:
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        now = waiting.pop()
+        if now in found:
+            continue
+        found.append(now)
+        for text in metadata.requires(now) or ():
+            wanted = Requirement(text)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                waiting.append(wanted.name)
+    return found
+
+
+def this_python() -> Path:
+    """Name the interpreter that runs the tests."""
+    return Path(sys.executable)
