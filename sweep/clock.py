@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Clock:
     """UTC seconds at the start, and the seconds that truly passed since."""
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    def __init__(
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._steady = steady
+        self._offset = wall() - steady()
 
     def now(self) -> float:
         """Give UTC seconds since 1970."""
-        return self._offset + time.monotonic()
+        return self._offset + self._steady()
 
 
 CLOCK = Clock()

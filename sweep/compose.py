@@ -262,9 +262,10 @@ def _is_json(value: Any) -> bool:
 def _keys(config: Mapping[str, Any], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for key, value in config.items():
-        keys.append(f"{prefix}{key}")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping):  # a value for all of it: most often a group's choice
             keys.extend(_keys(value, f"{prefix}{key}."))
+        else:
+            keys.append(f"{prefix}{key}")
     return keys
 
 

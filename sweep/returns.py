@@ -107,7 +107,7 @@ def as_exception(failure: Failure) -> BaseException:
     known = _known(module, name)
     error: BaseException = known.__new__(known, failure.text) if known else TrialFailed()
     if known is None or not _says(error, failure.text):
-        told = {"__str__": lambda _: failure.text, "__module__": module or __name__}
+        told = {"__str__": lambda _: failure.text, "__module__": module or "builtins"}
         kind: type[Exception] = type(name, (known or TrialFailed,), told)
         error = kind.__new__(kind, failure.text)
     if failure.trace:

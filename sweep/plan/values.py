@@ -14,8 +14,11 @@ TUPLE, FLOAT = "$tuple", "$float"
 def encode_value(value: Any) -> Value:
     """Turn a returned value into JSON: None, bools, numbers, strings, lists, tuples, mappings.
 
-    Raises TypeError for anything else.
+    Numbers may be NumPy's, or an array or tensor of no dimension. Raises TypeError for anything
+    else.
     """
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Integral):

@@ -14,7 +14,7 @@ from sweep.plan.trial import State, Value
 from sweep.report.background import Background
 from sweep.report.drawing import colors
 from sweep.report.drawing.learning import learning_curves
-from sweep.report.drawing.parallel import parallel_coordinates
+from sweep.report.drawing.parallel import one_in, parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
 from sweep.report.drawing.values import MOST, isolation_plots
 from sweep.report.formats import count, decimals, show_score, show_span, show_spread, show_value
@@ -78,6 +78,7 @@ def _content(summary: Summary, background: Background) -> dict[str, Any]:
         "grid": {key: _listed(own) for key, own in background.grid.items()},
         "better": "lower" if board.direction == "minimize" else "higher",
         "colors": colors,
+        "every": one_in(board),
         "extra": EXTRA,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -13,6 +13,7 @@ from sweep.plan.trial import Value
 from sweep.report.formats import count
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
+from sweep.report.spacing import is_log
 from sweep.report.varied import hashable, is_number
 from sweep.report.warnings import TRIALS_PER_SETTING
 
@@ -20,8 +21,7 @@ LEAST = 8  # configurations, however few settings vary
 MOST = 250  # configurations read, drawn at random: a forest's time grows faster than they do
 FORESTS = 4  # with seeds of their own; their disagreement is the estimate's noise
 TREES = 12
-STEPS = 20  # a setting with more values than this is a range, with fewer a grid
-DECADE = 10.0  # a positive range that spans one is read on a log scale
+STEPS = 16  # a setting with more values than this is a range, and read in as many parts
 
 NEEDS = ("optuna", "sklearn")
 EXTRA = "pip install 'hydra-kubernetes-sweep[report]'"
@@ -50,7 +50,8 @@ class Importance:
 
 def find_importance(board: Leaderboard) -> Importance:
     """Estimate the importance of every varied setting from the ranked configurations."""
-    rows = [_row(item, board) for item in board.ranked]
+    absent = _absent(board)
+    rows = [_row(item, board, absent) for item in board.ranked]
     return importance(rows, names=board.names)
 
 
@@ -58,7 +59,8 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
     """Estimate importance by functional ANOVA on random forests (Hutter 2014, in Optuna).
 
     A setting that some rows lack is judged among the rows that have it. Every value of a grid
-    weighs the same. Where rows are too few, or Optuna is absent, the notes say so.
+    weighs the same, and so does every part of a range. Where rows are too few, or Optuna is absent,
+    the notes say so.
     """
     keys = [key for key in names if _varies(key, rows)]
     whole = [key for key in keys if all(key in values for values, _ in rows)]
@@ -91,8 +93,7 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
     )
 
 
-def _row(item: Configuration, board: Leaderboard) -> Row:
-    absent = _absent(board)
+def _row(item: Configuration, board: Leaderboard, absent: Collection[str]) -> Row:
     values = {
         key: own[0]
         for key, own in item.values.items()
@@ -169,21 +170,21 @@ def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> list[Share]:
     ]
 
 
-Axis = tuple[list[float], float, float]  # where each row stands, and the range
+Axis = tuple[list[float], int]  # the step on which each row stands, and how many there are
 
 
 def _axis(column: Sequence[Value]) -> Axis:
-    """Place a grid's values at equal distances, and those of a range on its scale."""
+    """Put values on steps that weigh the same: a grid's values, or equal parts of a range."""
     distinct = {hashable(value): value for value in column}
     numbers = all(is_number(value) for value in column)
     if numbers and len(distinct) > STEPS:
-        low, high = min(column), max(column)
-        log = low > 0 and high / low >= DECADE
-        own = [math.log10(value) if log else float(value) for value in column]
-        return own, min(own), max(own)
+        low, log = min(column), is_log(column)
+        scaled = [math.log(value / low) if log else value - low for value in column]
+        part = max(scaled) / STEPS
+        return [float(min(STEPS - 1, place // part)) for place in scaled], STEPS
     order = sorted(distinct) if numbers else list(distinct)
-    place = {value: float(i) for i, value in enumerate(order)}
-    return [place[hashable(value)] for value in column], -0.5, len(order) - 0.5
+    step = {value: float(i) for i, value in enumerate(order)}
+    return [step[hashable(value)] for value in column], len(order)
 
 
 def _grow(axes: Mapping[str, Axis], scores: Sequence[float]) -> list[dict[str, float]]:
@@ -196,12 +197,12 @@ def _grow(axes: Mapping[str, Axis], scores: Sequence[float]) -> list[dict[str, f
     finally:
         optuna.logging.set_verbosity(loudness)
     ranges: dict[str, optuna.distributions.BaseDistribution] = {
-        key: optuna.distributions.FloatDistribution(low, high)
-        for key, (_, low, high) in axes.items()
+        key: optuna.distributions.FloatDistribution(-0.5, steps - 0.5)
+        for key, (_, steps) in axes.items()
     }
     study.add_trials(
         optuna.trial.create_trial(
-            params={key: own[i] for key, (own, _, _) in axes.items()},
+            params={key: own[i] for key, (own, _) in axes.items()},
             distributions=ranges,
             value=score,
         )

@@ -1,5 +1,4 @@
-"""Run an application through Hydra's basic launcher and through ours, and bring what both left
-into one form."""
+"""Run an application through Hydra's basic launcher and through ours; bring both into one form."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +28,8 @@ class Ran:
     out: str
     err: str
     files: Mapping[str, Any]
-    names: tuple[str, ...]  # of all files, as they are
+    texts: Mapping[str, str]  # the same files as they are
+    names: tuple[str, ...]  # of all files, those of the store too
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,10 @@ class Desk:
         done = subprocess.run(
             command, cwd=place, env=self.environment(**env), capture_output=True, text=True
         )
-        left = [name for name in _names(place) if name not in before]
-        files = {STAMP.sub("DATE/TIME", n): _content(place / n) for n in left if "store/" not in n}
-        return Ran(done.returncode, done.stdout, done.stderr, files, tuple(left))
+        names = tuple(name for name in _names(place) if name not in before)
+        texts = {n: (place / n).read_text() for n in names if not n.startswith("sweep-store/")}
+        files = {STAMP.sub("DATE/TIME", name): _content(name, text) for name, text in texts.items()}
+        return Ran(done.returncode, done.stdout, done.stderr, files, texts, names)
 
     def both(self, *words: str, **env: str) -> tuple[Ran, Ran]:
         """Run the same words through the basic launcher and through ours."""
@@ -74,9 +74,8 @@ def _names(place: Path) -> list[str]:
     return sorted(path.as_posix() for path in found if "__pycache__" not in path.parts)
 
 
-def _content(path: Path) -> Any:
-    text = path.read_text()
-    if path.name in ("hydra.yaml", "multirun.yaml"):
+def _content(name: str, text: str) -> Any:
+    if name.endswith(("hydra.yaml", "multirun.yaml")):
         return _without_launcher(yaml.safe_load(text))
     return [CLOCK.sub("TIME", line) for line in lines(text)]
 
@@ -136,8 +135,3 @@ def _closure(name: str) -> list[str]:
             if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
                 waiting.append(wanted.name)
     return found
-
-
-def this_python() -> Path:
-    """Name the interpreter that runs the tests."""
-    return Path(sys.executable)

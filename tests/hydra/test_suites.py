@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hydra
+import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
@@ -13,7 +14,6 @@ from hydra.test_utils.launcher_common_tests import (
     LauncherTestSuite,
 )
 from omegaconf import OmegaConf
-from pytest import MonkeyPatch, fixture, mark
 
 LOCAL = ["hydra.launcher.cluster=local"]
 
@@ -21,30 +21,30 @@ LOCAL = ["hydra.launcher.cluster=local"]
 Plugins.instance()
 
 # Hydra's suites run under version_base=None, which warns of its own old default.
-pytestmark = mark.filterwarnings(
+pytestmark = pytest.mark.filterwarnings(
     "ignore:Future Hydra versions will no longer change working directory:UserWarning"
 )
 
 
-@fixture(autouse=True)
-def no_store_of_the_person(monkeypatch: MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def no_store_of_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SWEEP_STORE", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-@mark.parametrize(("launcher_name", "overrides"), [("kubernetes", LOCAL)])
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("kubernetes", LOCAL)])
 class TestLauncher(LauncherTestSuite):
     """Its tasks are closures: they run in this process."""
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("launcher_name", "overrides"), [("kubernetes", [*LOCAL, "hydra.sweeper.max_batch_size=2"])]
 )
 class TestBatches(BatchedSweeperTestSuite):
     """Its tasks are closures as well."""
 
 
-@mark.parametrize(
+@pytest.mark.parametrize(
     ("task_launcher_cfg", "extra_flags"),
     [({}, ["-m", "hydra/launcher=kubernetes", *LOCAL])],
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweep.plan.trial import State, Value
-from sweep.report.drawing.canvas import FONT, MANY, PAGE, panel
+from sweep.report.drawing.canvas import FONT, PAGE, panel
 from sweep.report.drawing.colors import BEST, FAILED, INFEASIBLE, INK, RANKS
-from sweep.report.drawing.scale import Scale, score_is_log, score_ticks, setting_scale
-from sweep.report.formats import show_value
+from sweep.report.drawing.scale import Scale, score_scale, setting_scale
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.table import ANY
@@ -18,7 +18,8 @@ from sweep.report.table import ANY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 10_000  # lines; of more, evenly many are left out
+MOST = 1000  # lines; of more, one in so many is drawn, the winner always
+MOST_LOST = 300
 SPREAD = 0.025  # of an axis: lines of one value side by side, by rank, so that they can be counted
 BELOW, ABOVE = -0.13, 1.13  # where what has no place on an axis goes through
 
@@ -59,6 +60,11 @@ def parallel_coordinates(board: Leaderboard, *, stacked: bool = False) -> str:
     )
 
 
+def one_in(board: Leaderboard) -> int:
+    """Tell of how many ranked configurations one is drawn."""
+    return max(1, math.ceil(len(board.ranked) / MOST))
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One configuration's way through the axes."""
@@ -71,16 +77,10 @@ class Line:
 def _layout(board: Leaderboard) -> tuple[list[Rail], list[Line]]:
     scales = {key: setting_scale(key, values) for key, values in board.varied.items()}
     scores = [item.mean for item in board.ranked if item.mean is not None]
-    log = score_is_log(scores)
-    low, high = min(scores), max(scores)
-    ticks = score_ticks(low, high, log=log)
-    if len(ticks) < 2:
-        ticks = [low, high] if low < high else [low]
-    scale = setting_scale("", [low, high] if low < high else [low, low + 1.0])
-    shown = [(scale.place(tick), show_value(float(f"{tick:.4g}"))) for tick in ticks]
+    scale = score_scale(scores)
     lost = _lost(board)
     total = len(board.ranked)
-    every = max(1, -(-total // MOST))
+    every = one_in(board)
     lines = [
         Line(_points(item, scales, board, ABOVE, share=0.0), None, state) for item, state in lost
     ]
@@ -92,7 +92,7 @@ def _layout(board: Leaderboard) -> tuple[list[Rail], list[Line]]:
         Rail(board.names[key], [*scales[key].ticks, *_without_effect(key, board)])
         for key in board.varied
     ]
-    rails.append(Rail(board.objective, [*shown, *([(ABOVE, "no score")] if lost else [])]))
+    rails.append(Rail(board.objective, [*scale.ticks, *([(ABOVE, "no score")] if lost else [])]))
     return rails, lines
 
 
@@ -103,7 +103,7 @@ def _without_effect(key: str, board: Leaderboard) -> list[tuple[float, str]]:
 
 def _lost(board: Leaderboard) -> list[tuple[Configuration, State]]:
     found = []
-    for item in board.unranked[:MOST]:
+    for item in board.unranked[:MOST_LOST]:
         for state in (State.INFEASIBLE, State.FAILED):
             if item.states.get(state):
                 found.append((item, state))
@@ -131,8 +131,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], *, stacked: bool) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     shade = LinearSegmentedColormap.from_list("ranks", RANKS)
-    many = len(lines) > MANY
-    width = 0.5 if many else 0.8 if len(lines) > 200 else 1.2
+    width = 0.5 if len(lines) > 500 else 0.8 if len(lines) > 150 else 1.2
     ways = [[(y, x) if stacked else (x, y) for x, y in line.points] for line in lines]
     colors = [
         shade(line.share)
@@ -143,9 +142,7 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], *, stacked: bool) -> None:
         for line in lines
     ]
     axes.add_collection(
-        LineCollection(
-            ways, colors=colors, linewidths=width, alpha=0.5 if many else 0.85, rasterized=many
-        ),
+        LineCollection(ways, colors=colors, linewidths=width, alpha=0.8),
         autolim=False,
     )
     if lines[-1].share is not None:

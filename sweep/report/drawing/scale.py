@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep.plan.trial import Value
-from sweep.report.boundary import LEARNING_RATE
 from sweep.report.formats import show_value
+from sweep.report.spacing import is_log
 from sweep.report.varied import hashable, is_number
 
-DECADE = 10.0  # positive numbers that span one stand on a log scale, learning rates always
 FEW = 8  # values that each get their own tick
 SCORES_ON_LOG = 3.0  # scores that span this ratio too: the good ones are what is looked at
 LETTERS = 14  # of a tick's text
@@ -29,13 +28,10 @@ class Scale:
 def setting_scale(key: str, values: Sequence[Value]) -> Scale:
     """Place a setting's values: numbers at their distances, anything else in equal steps."""
     if all(is_number(value) for value in values):
-        low, high = min(values), max(values)
-        log = low > 0 and (key == LEARNING_RATE or high / low >= DECADE)
         positive = [value for value in values if value > 0]
-        zero_on_log = low == 0 and high / min(positive) >= DECADE  # a log scale has no zero
-        if not zero_on_log or len(values) > FEW:
-            return _numbers(values, log=log)
-        return _steps(values, ordered=True)
+        if len(values) <= FEW and min(values) == 0 and positive and is_log(positive):
+            return _steps(values, ordered=True)  # a log scale has no zero
+        return _numbers(values, log=is_log(values, key=key), each=len(values) <= FEW)
     return _steps(values, ordered=False)
 
 
@@ -57,6 +53,11 @@ def score_is_log(scores: Sequence[float]) -> bool:
     return bool(scores) and min(scores) > 0 and max(scores) / min(scores) >= SCORES_ON_LOG
 
 
+def score_scale(scores: Sequence[float]) -> Scale:
+    """Place scores between the lowest and the highest."""
+    return _numbers(scores, log=score_is_log(scores), each=False)
+
+
 def score_ticks(low: float, high: float, *, log: bool) -> list[float]:
     """Choose round numbers between two scores."""
     if high <= low:
@@ -74,7 +75,7 @@ def score_ticks(low: float, high: float, *, log: bool) -> list[float]:
     return [float(f"{i * step:.10g}") for i in range(first, math.floor(high / step) + 1)]
 
 
-def _numbers(values: Sequence[float], *, log: bool) -> Scale:
+def _numbers(values: Sequence[float], *, log: bool, each: bool) -> Scale:
     def raw(value: float) -> float:
         return math.log10(value) if log else float(value)
 
@@ -84,10 +85,10 @@ def _numbers(values: Sequence[float], *, log: bool) -> Scale:
     def place(value: Value) -> float:
         return (raw(value) - low) / span
 
-    few = len(values) <= FEW
-    shown = list(values) if few else score_ticks(min(values), max(values), log=log)
+    shown = list(values) if each else score_ticks(min(values), max(values), log=log)
     shown = shown if len(shown) > 1 else [min(values), max(values)]
-    return Scale([(place(value), show_value(value)) for value in shown], place, ordered=True)
+    ticks = [(place(value), show_value(float(f"{value:.5g}"))) for value in shown]
+    return Scale(ticks, place, ordered=True)
 
 
 def _steps(values: Sequence[Value], *, ordered: bool) -> Scale:

@@ -16,8 +16,11 @@ from sweep.report.leaderboard import Configuration, Leaderboard, cost
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Point = tuple[float, float, int]  # CPU seconds, score, rank
+
 SIZE = (PAGE, 3.4)
 NARROW = (3.6, 2.9)
+NEAR = 0.04  # of an axis
 LABELS = 6  # points of the front that are named by their rank
 
 
@@ -38,7 +41,7 @@ def cost_against_quality(
     if not points:
         return ""
     best_first = sorted(points, key=lambda p: (p[0], cost(p[1], board.direction)))
-    front: list[tuple[float, float, int]] = []
+    front: list[Point] = []
     for point in best_first:
         if not front or cost(point[1], board.direction) < cost(front[-1][1], board.direction):
             front.append(point)
@@ -51,7 +54,7 @@ def cost_against_quality(
         axes.step([p[0] for p in front], [p[1] for p in front], where="post", color=TRIED)
         score_axis(axes, [*y, *(item.objective for item in baselines[:1])])
         score_axis(axes, x, which="x")
-        for seconds, score, rank in front[-LABELS:]:
+        for seconds, score, rank in _apart(axes, front)[-LABELS:]:
             axes.plot([seconds], [score], "o", color=BEST if rank == 1 else TRIED, markersize=6)
             axes.annotate(
                 str(rank),
@@ -78,6 +81,16 @@ def cost_against_quality(
 
     title = f"CPU seconds a trial against {board.objective}"
     return panel(draw, title=title, size=NARROW if narrow else SIZE)
+
+
+def _apart(axes: Axes, front: Sequence[Point]) -> list[Point]:
+    """Leave out points whose names would cover that of a better one."""
+    kept: list[tuple[Point, float, float]] = []
+    for point in reversed(front):
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform(point[:2]))
+        if all(abs(x - other) > NEAR or abs(y - its) > 2 * NEAR for _, other, its in kept):
+            kept.append((point, x, y))
+    return [point for point, _, _ in reversed(kept)]
 
 
 def _seconds(item: Configuration, records: Mapping[int, Record]) -> float:

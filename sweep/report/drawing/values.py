@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST = 20  # values that are marked one by one; a setting with more was drawn from a range
-SPREAD = 0.02  # of the axis: configurations of one value side by side, by rank
+SPREAD = 0.02  # of the axis: configurations of one value side by side
+GOLDEN = 0.618034  # multiples of it, cut to their fractions, spread evenly and show no pattern
 SIZE = (3.6, 2.2)
 EDGES = (0.74, 0.3, 0.12, 0.24)  # no title below; above, counts of divergences
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -60,10 +61,9 @@ def _plot(key: str, rows: Sequence[Isolated], board: Leaderboard) -> str:
 
 def _draw_all(axes: Axes, key: str, scale: Scale, board: Leaderboard) -> None:
     x, y = [], []
-    last = max(len(board.ranked) - 1, 1)
     for rank, item in enumerate(board.ranked):
         if item.mean is not None and has_effect(key, item, board):
-            aside = SPREAD * (2 * rank / last - 1)
+            aside = SPREAD * (2 * (rank * GOLDEN % 1) - 1)
             for value in item.values[key]:
                 x.append(scale.place(value) + aside)
                 y.append(item.mean)

@@ -71,7 +71,7 @@ def main(cfg: DictConfig) -> Any:
     log.debug("only where told to be verbose")
     logging.getLogger("library").warning("of another logger")
     print("printed", cfg.x, flush=True)
-    Path(f"written-{cfg.x}.txt").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    Path(f"written-{hydra_.job.num}.txt").write_text(OmegaConf.to_yaml(cfg, resolve=True))
     seen = {
         "resolved": OmegaConf.to_yaml(cfg, resolve=True),
         "is_enum": isinstance(cfg.get("colour"), Colour),
