@@ -32,6 +32,7 @@ from sweep.study.stopping import CANCELLED, asked_to_stop
 
 LOOK_EVERY_S = 0.25
 GRACE_S = 5.0
+PROBE_BYTES = 1 << 16  # an empty file fits on a full disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +194,7 @@ def _note(
     running.discard(event.pack)
     ended.add(event.pack)
     if event.code == Exit.STORE_AWAY:
-        state.place.write(layout.PROBE, b"")  # raises where we cannot write either
+        state.place.write(layout.PROBE, bytes(PROBE_BYTES))  # raises where we cannot write either
     if event.verdict in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
         problems[event.pack] = event.text
     if event.verdict is Verdict.FAIL_ROUND:
