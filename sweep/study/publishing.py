@@ -18,11 +18,13 @@ from sweep.study.crowning import Crowned
 from sweep.study.showing import cast_of, shown_trials, study_info, tracker_of
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
+from sweep.tracking.view import charts_path
 
 if TYPE_CHECKING:
     from sweep.tracking.server import Tracker
 
 Attach = Callable[[Sequence[str]], Mapping[str, str]]
+LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` serves
 End = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -99,7 +101,9 @@ def _summary(
     for baseline in results.baselines:
         metrics[f"baseline_{baseline.name}"] = baseline.objective
     metrics["cpu_seconds"] = sum(record.cpu_seconds for record in state.records.values())
-    link = f"[Table, parallel coordinates and curves of all trials]({path})\n\n" if path else ""
+    link = ""
+    if path:
+        link = f"All trials: [table]({path}), [charts]({charts_path(path)})\n\n"
     done = [record.finished for record in state.records.values()]
     return Summary(
         state=end,
@@ -144,10 +148,16 @@ def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> lis
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]
     lines = [f"MLflow refused {refused} trials; see the log"] if refused else []
-    if path and is_server(uri):
-        return [*lines, f"MLflow:  {page(uri, path)}"]
-    view = f", then open http://127.0.0.1:5000/{path}" if path else ""
-    return [*lines, f"MLflow:  {opening(uri)}{view}"]
+    if not path:
+        return [*lines, f"MLflow:  {opening(uri)}"]
+    server = uri if is_server(uri) else LOCAL
+    serve = [] if is_server(uri) else [f"MLflow:  {opening(uri)}"]
+    return [
+        *lines,
+        *serve,
+        f"table:   {page(server, path)}",
+        f"charts:  {page(server, charts_path(path))}",
+    ]
 
 
 def end_of(state: Studied) -> End:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,13 +13,13 @@ from sweep.cluster.cpus import usable_cpus
 from sweep.cluster.local import LocalCluster
 from sweep.plan import layout
 from sweep.plan.application import Application
-from sweep.plan.round import Round
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import State, Trial
 from sweep.store import open_store
 from sweep.study.conducting import GRACE_S, Studied, studied, who
 from sweep.study.finishing import finish
 from sweep.study.launching import run_round
-from sweep.study.opening import add_round
+from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline, outline
 from sweep.study.reading import find_study, open_ends, read_rounds, read_study
 from sweep.study.telling import announce
@@ -56,6 +57,7 @@ def resume(
             return exit_code(state)
         for trial in missing:
             place.delete(layout.failure_key(trial.number))
+        _tell_differences(study, console)
         workers = parallelism or usable_cpus()
         plan = _next_round(state, rounds, missing, application, workers=workers)
         announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
@@ -119,6 +121,21 @@ def _hydra(rounds: Sequence[Round], missing: Sequence[Trial]) -> Mapping[str, An
         return {}
     jobs = {number: words for plan in plans for number, words in plan["jobs"].items()}
     return {**plans[0], "jobs": {str(t.number): jobs[str(t.number)] for t in missing}}
+
+
+def _tell_differences(study: Study, console: Console) -> None:
+    # Bits repeat on one kind of machine and build alone; each record notes its own.
+    before, now = dict(study.facts), surroundings(Path(study.directory or "."))
+    pairs = [("machine", before.get("machine"), now["machine"])]
+    old, new = before.get("versions", {}), now["versions"]
+    pairs += [(name, old.get(name), new.get(name)) for name in sorted({*old, *new})]
+    changed = [f"{name} {was} -> {is_}" for name, was, is_ in pairs if was != is_]
+    if changed:
+        console.print(
+            f"not the surroundings of the study's start: {', '.join(changed)}; it goes on, and "
+            "what is trained now may differ in the last digits",
+            soft_wrap=True,
+        )
 
 
 def _tell_damage(state: Studied, console: Console) -> None:

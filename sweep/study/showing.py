@@ -32,11 +32,16 @@ def choose_tracking(
 ) -> dict[str, Value]:
     """Decide where a study is tracked; empty where MLflow is not installed.
 
-    A password is left out: whoever has it sets MLFLOW_TRACKING_URI.
+    A password is left out: whoever has it sets MLFLOW_TRACKING_URI. Raises BadInput for a kind of
+    address that MLflow does not know.
     """
     if importlib.util.find_spec("mlflow") is None:
         return {}
     uri = default_uri(wanted.get("uri"), env=env, cwd=cwd)
+    if not is_server(uri) and not is_database(uri):
+        from sweep.tracking.server import open_tracker
+
+        open_tracker(uri, experiment=job)
     return {
         "uri": without_password(uri),
         "experiment": wanted.get("experiment") or job,

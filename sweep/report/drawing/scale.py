@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep.plan.trial import Value
+from sweep.report.boundary import DECADE
 from sweep.report.formats import show_value
 from sweep.report.spacing import is_log
 from sweep.report.varied import hashable, is_number
@@ -66,13 +67,19 @@ def score_ticks(low: float, high: float, *, log: bool) -> list[float]:
         found = [
             float(f"{digit}e{power}")
             for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-            for digit in ((1,) if high / low > 1e4 else (1, 2, 5))
+            for digit in _digits(high / low)
         ]
         return [number for number in found if low <= number <= high]
     step = 10.0 ** math.floor(math.log10((high - low) / 3))
     step *= next((factor for factor in (1, 2, 5) if (high - low) / (step * factor) <= 6), 10)
     first = math.ceil(low / step)
     return [float(f"{i * step:.10g}") for i in range(first, math.floor(high / step) + 1)]
+
+
+def _digits(ratio: float) -> tuple[float, ...]:
+    if ratio > 1e4:
+        return (1,)
+    return (1, 2, 5) if ratio > DECADE else (1, 1.5, 2, 3, 5, 7)
 
 
 def _numbers(values: Sequence[float], *, log: bool, each: bool) -> Scale:
