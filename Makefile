@@ -29,12 +29,12 @@ environment: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "make: Python 3.11 or newer is needed; name one by make PYTHON=FILE" >&2; exit 2; }
-	@echo "Installing into $(VENV): 3 GB to download, 6 GB on disk, most of it torch for CUDA."
+	@echo "Installing into $(VENV): up to 3 GB to download, 6 GB on disk, most of it torch for CUDA."
 	@echo "PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS may offer a CPU build of torch, which is far smaller."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	  --build-constraint constraints.txt --group dev --editable '.[lstm]'
+	  --build-constraint constraints.txt --group dev --editable '.[lstm,report]'
 	@touch $@
 
 clean:

@@ -33,12 +33,14 @@ def train(cfg: DictConfig) -> float | None:
     """Train one configuration in this process, print its result, return its objective."""
     from omegaconf import OmegaConf
 
-    tree = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(tree, dict)
-    print(_grid_hint())  # noqa: T201
-    warm()
+    container = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(container, dict)
+    tree = {str(key): value for key, value in container.items()}
     try:
-        result = run({str(key): value for key, value in tree.items()}, _print_epoch)
+        schema.parse(tree)
+        print(_grid_hint())  # noqa: T201
+        warm()
+        result = run(tree, _print_epoch)
     except SweepError as error:  # Hydra adds lines of its own to any other exception
         print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from None

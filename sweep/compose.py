@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -198,6 +198,8 @@ def explain(error: Exception) -> str:
         options = re.search(r"Available options in '[^']*':\n((?:\s+\S+\n?)+)", text)
         known = options[1].split() if options else []
         return f"{group}={name}: no such choice; {nearest(name, known)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {_first_line(error)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):

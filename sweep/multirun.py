@@ -7,14 +7,16 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from sweep.app import configs, train
 from sweep.compose import explain
-from sweep.errors import SweepError, nearest
+from sweep.errors import BadInput, SweepError, nearest
 from sweep.schema import ADAPTERS
 
 
@@ -23,6 +25,7 @@ def run_hydra(arguments: Sequence[str]) -> int:
     main = hydra.main(version_base="1.3", config_path=str(configs()), config_name="config")(train)
     sys.argv = [sys.argv[0], *arguments]
     try:
+        _check_flags(arguments)
         with _raising():
             main()
     except SystemExit as leave:
@@ -34,6 +37,15 @@ def run_hydra(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _refuse("interrupted", 130)
     return 0
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    def refuse(message: str) -> NoReturn:
+        raise BadInput(f"{message}; overrides stand together, flags behind them, see --hydra-help")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]  # its own prints several lines
+    parser.parse_args(arguments)
 
 
 def _unknown_key(error: Exception) -> str | None:

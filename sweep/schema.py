@@ -134,8 +134,6 @@ def effect(config: Flat) -> Hashable:
         flat["optim.schedule.min_factor"] = None
     if schedule != "plateau":
         flat["optim.schedule.patience"] = None
-        if get("train.patience") is None:
-            flat["train.min_delta"] = None
     return tuple(flat.get(key) for key in EFFECT.keys if not key.startswith("tracking."))
 
 
@@ -270,8 +268,6 @@ EFFECT = Facet(
         "optim.schedule.step_epochs",
         "optim.schedule.min_factor",
         "optim.schedule.patience",
-        "train.patience",
-        "train.min_delta",
         *(key for key in ADAPTERS if key.startswith("tracking.")),
     ),
     effect,

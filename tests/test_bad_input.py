@@ -88,7 +88,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "infinite rate": (multirun("optim.lr=inf"), r"optim\.lr=inf: must be"),
     "rate that is no number": (multirun("optim.lr=0.1,nan"), r"optim\.lr=nan: must be"),
     "window longer than the data": (multirun("data.lookback=9000"), r"data\.lookback"),
-    "window longer than a part": (multirun("data.lookback=24,800"), r"data\.lookback"),
+    "window longer than a part": (multirun("data.lookback=24,6100"), r"data\.lookback"),
     "settings that contradict": (
         multirun("optim.schedule.name=plateau"),
         r"optim\.schedule\.patience smaller",
@@ -143,7 +143,11 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         r"optim\.nme",
     ),
     "unknown verb": (["statsu"], r"verb 'statsu' does not exist; did you mean status"),
-    "unknown flag": ([*FORECAST, "--multi"], r"--multi"),
+    "unknown flag": ([*FORECAST, "--nonsense"], r"--nonsense"),
+    "overrides around a flag": (
+        [*FORECAST, "--cfg", "job", "optim.lr=0.1"],
+        r"optim\.lr=0\.1; overrides stand together",
+    ),
     "unknown option": (["status", "--strore", "x"], r"--strore"),
     "study is missing": (["resume"], r"(?i)study"),
     "unknown study": (

@@ -191,7 +191,6 @@ PLATEAU = {"optim__schedule__name": "plateau"}
         ({"optim__schedule__step_epochs": 3}, {}),
         ({"optim__schedule__min_factor": 0.1}, {}),
         ({"optim__schedule__patience": 2}, {}),
-        ({"train__patience": None, "train__min_delta": 0.1}, {"train__patience": None}),
         ({"tracking__experiment": "a"}, {"tracking__experiment": "b"}),
     ],
 )
@@ -225,6 +224,7 @@ def test_settings_without_effect_make_no_new_trial(
             PLATEAU | {"train__patience": None},
         ),
         ({"train__min_delta": 0.1}, {}),
+        ({"train__patience": None, "train__min_delta": 0.1}, {"train__patience": None}),
         ({"train__patience": None}, {}),
         ({"optim__schedule__warmup_epochs": 1}, {}),
         ({"train__seed": 1}, {}),

@@ -74,8 +74,8 @@ def _beaten(winners: Mapping[str, float], whom: str, metric: str, own: float) ->
         Kind.BASELINE,
         f"{show_list(names)} {'beats' if len(names) == 1 else 'beat'} {whom}: the best reaches "
         f"{metric} {show_score(own, places=places)}.",
-        "Prefer the baseline, or give the network what it lacks: per-window normalisation "
-        "(last, revin), a longer lookback, further covariates.",
+        "Prefer the baseline, or give the network what it lacks: another normalisation of its "
+        "windows (none, last, revin), a longer lookback, further covariates.",
         {"metric": metric, "own": own, **winners},
     )
 

@@ -16,7 +16,8 @@ from sweep.plan.round import Base, Study
 from sweep.plan.trial import Record, Trial, Value
 from sweep.schema import flatten
 from sweep.store import Store
-from sweep.tracking.address import default_uri, without_password
+from sweep.tracking.address import default_uri, is_server, without_password
+from sweep.tracking.database import is_database
 from sweep.tracking.info import StudyInfo, TrialInfo
 from sweep.tracking.names import run_name
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -37,4 +39,9 @@ def opening(uri: str) -> str:
     """Tell how a person opens what is at `uri`: an address, or the command that serves it."""
     if is_server(uri):
         return without_password(uri)
-    return f"mlflow ui --backend-store-uri {without_password(uri)}"
+    return f"{command()} ui --backend-store-uri {without_password(uri)}"
+
+
+def command() -> str:
+    """Name MLflow's command as this shell finds it: by itself, or by this interpreter."""
+    return "mlflow" if shutil.which("mlflow") else f"{sys.executable} -m mlflow"

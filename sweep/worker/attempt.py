@@ -137,6 +137,9 @@ def _closing(work: Assignment, attempt: int) -> Iterator[None]:
     except SweepError as error:
         reason = str(error)
         raise
+    except BaseException:
+        reason = ""  # as after a kill: the next attempt counts it
+        raise
     finally:
         if reason:
             body = {"claimed": claimed, "closed": CLOCK.now(), "reason": reason}
@@ -209,8 +212,8 @@ def _measure_baselines(work: Assignment) -> None:
     tree = resolved(work.round, work.round.trials[0])
     try:
         scores = work.application.baselines(tree)
-    except SweepError as error:
-        log.warning("baselines could not be measured: %s", error)
+    except Exception as error:  # noqa: BLE001  costs the study its baselines, and no trial
+        log.warning("baselines could not be measured: %s: %s", type(error).__name__, error)
         return
     work.store.create(layout.BASELINES, json.dumps(scores).encode())
 

@@ -112,6 +112,8 @@ def data(config: Flat) -> Mapping[str, str]:
 
 
 def baselines(tree: Tree) -> Scores:
+    if not tree["baselines_work"]:
+        raise ZeroDivisionError("no baseline")
     return {"nine": {"loss": 9.0, "test_loss": 9.0}}
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,50 +88,3 @@ def _without_launcher(tree: Mapping[str, Any]) -> Any:
     ]
     del hydra["runtime"]["choices"]["hydra/launcher"]
     return yaml.safe_load(STAMP.sub("DATE/TIME", yaml.safe_dump({**tree, "hydra": hydra})))
-
-
-def bare_environment(folder: Path, *, without: Sequence[str]) -> Path:
-    """Make an environment of our distribution and what it requires, and return its python.
-
-    Fails where something of `without` can be imported in it.
-    """
-    import venv
-    from importlib import metadata
-
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    place = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in _closure("hydra-kubernetes-sweep"):
-        distribution = metadata.distribution(name)
-        for part in {file.parts[0] for file in distribution.files or ()} - {".."}:
-            link = Path(place.stdout.strip()) / part
-            if part != "__pycache__" and not link.exists():
-                link.symlink_to(Path(str(distribution.locate_file(part))).resolve())
-    for module in without:
-        found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, text=True)
-        assert f"No module named '{module}'" in found.stderr, module
-    return python
-
-
-def _closure(name: str) -> list[str]:
-    from importlib import metadata
-
-    from packaging.requirements import Requirement
-
-    found: list[str] = []
-    waiting = [name]
-    while waiting:
-        now = waiting.pop()
-        if now in found:
-            continue
-        found.append(now)
-        for text in metadata.requires(now) or ():
-            wanted = Requirement(text)
-            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-                waiting.append(wanted.name)
-    return found

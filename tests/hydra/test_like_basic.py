@@ -4,7 +4,8 @@ environment without torch, MLflow, kubernetes and numpy."""
 from __future__ import annotations
 
 import pytest
-from comparing import Desk, Ran, bare_environment, lines
+from comparing import Desk, Ran, lines
+from environments import bare
 
 SCRIPT, MODULE = "any_app/app.py", "-m any_app.app"
 
@@ -13,7 +14,7 @@ SCRIPT, MODULE = "any_app/app.py", "-m any_app.app"
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     root = tmp_path_factory.mktemp("like-basic")
     without = ("torch", "mlflow", "kubernetes", "numpy")
-    return Desk(root, bare_environment(root / "bare", without=without))
+    return Desk(root, bare(root / "bare", without=without))
 
 
 def assert_alike(basic: Ran, ours: Ran) -> None:

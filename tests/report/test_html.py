@@ -210,6 +210,7 @@ def test_maximizing_says_that_higher_is_better() -> None:
     assert "higher is better" in text_of(page(results))
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_of_a_random_design_fit_into_five_megabytes() -> None:
     draw = random.Random(0)
     trials = [

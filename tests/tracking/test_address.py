@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.tracking.address import default_uri, is_server, opening, page
+from sweep.tracking.address import command, default_uri, is_server, opening, page
 
 CWD = Path("/home/ada/sweeps")
 
@@ -32,7 +32,7 @@ def test_a_page_of_a_server_is_an_address_that_shows_no_password() -> None:
 
 def test_a_file_is_opened_by_a_command() -> None:
     assert opening("sqlite:////x/mlflow.db") == (
-        "mlflow ui --backend-store-uri sqlite:////x/mlflow.db"
+        f"{command()} ui --backend-store-uri sqlite:////x/mlflow.db"
     )
     assert page("sqlite:////x/mlflow.db", "#/experiments/1") == "#/experiments/1"
     assert not is_server("sqlite:////x/mlflow.db")

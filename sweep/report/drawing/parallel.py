@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sweep.plan.trial import State, Value
 from sweep.report.drawing.canvas import FONT, PAGE, panel
 from sweep.report.drawing.colors import BEST, FAILED, INFEASIBLE, INK, RANKS
-from sweep.report.drawing.scale import Scale, score_scale, setting_scale
+from sweep.report.drawing.scale import Scale, score_scale, setting_scale, thinned
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.table import ANY
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST = 1000  # lines; of more, one in so many is drawn, the winner always
 MOST_LOST = 300
 SPREAD = 0.025  # of an axis: lines of one value side by side, by rank, so that they can be counted
+GAP = 0.15  # of an axis that lies: room for a tick's text
 BELOW, ABOVE = -0.13, 1.13  # where what has no place on an axis goes through
 
 NO_EDGES = (0.0, 0.0, 0.0, 0.0)
@@ -48,7 +49,7 @@ def parallel_coordinates(board: Leaderboard, *, stacked: bool = False) -> str:
         for number, rail in enumerate(rails):
             _draw_rail(axes, number, rail, stacked=stacked)
         ends = (-0.08 * (last + 1), last * 1.03 + 0.05)
-        across = (BELOW - 0.04, ABOVE + 0.04)
+        across = (BELOW - 0.04, ABOVE + (0.1 if stacked else 0.04))
         axes.set_xlim(*(across if stacked else ends))
         axes.set_ylim(*((last + 0.35, -0.4) if stacked else (across[0], across[1] + 0.1)))
 
@@ -152,58 +153,41 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], *, stacked: bool) -> None:
 def _draw_rail(axes: Axes, number: int, rail: Rail, *, stacked: bool) -> None:
     ends = [number, number], [-0.04, 1.04]
     axes.plot(*(ends[::-1] if stacked else ends), color=INK, linewidth=0.9, zorder=3)
-    for place, text in rail.ticks:
+    for place, text in thinned(rail.ticks, gap=GAP if stacked else 0.0):
         if stacked:
-            axes.annotate(
-                text,
-                (place, number),
-                (0, -4),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                fontsize=FONT - 1,
-                bbox=PAPER,
-                zorder=4,
-            )
-            axes.plot([place, place], [number, number + 0.06], color=INK, linewidth=0.9, zorder=3)
+            mark = [place, place], [number, number + 0.06]
+            _write(axes, text, (place, number), (0, -4), across="center", along="top")
         else:
-            axes.annotate(
-                text,
-                (number, place),
-                (-5, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=FONT,
-                bbox=PAPER,
-                zorder=4,
-            )
-            axes.plot([number - 0.03, number], [place, place], color=INK, linewidth=0.9, zorder=3)
-    if stacked:
-        axes.annotate(
-            rail.title,
-            (BELOW, number),
-            (0, 4),
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            fontsize=FONT,
-            fontweight="bold",
-            bbox=PAPER,
-            zorder=4,
-        )
-    else:
-        axes.annotate(
-            rail.title,
-            (number, ABOVE + 0.03),
-            (0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=FONT,
-            fontweight="bold",
-            zorder=4,
-        )
+            mark = [number - 0.03, number], [place, place]
+            _write(axes, text, (number, place), (-5, 0), across="right", along="center")
+        axes.plot(*mark, color=INK, linewidth=0.9, zorder=3)
+    at = (BELOW - 0.02, float(number)) if stacked else (float(number), ABOVE + 0.03)
+    across = "left" if stacked else "center"
+    _write(axes, rail.title, at, (0, 4), across=across, along="bottom", weight="bold")
+
+
+def _write(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    aside: tuple[float, float],  # points
+    *,
+    across: str,
+    along: str,
+    weight: str = "normal",
+) -> None:
+    axes.annotate(
+        text,
+        at,
+        aside,
+        textcoords="offset points",
+        ha=across,
+        va=along,
+        fontsize=FONT,
+        fontweight=weight,
+        bbox=PAPER,
+        zorder=4,
+    )
 
 
 PAPER = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}

@@ -64,11 +64,9 @@ def score_ticks(low: float, high: float, *, log: bool) -> list[float]:
     if high <= low:
         return [low]
     if log:
-        found = [
-            float(f"{digit}e{power}")
-            for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-            for digit in _digits(high / low)
-        ]
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        powers = range(first, last + 1, max(1, (last - first) // FEW))
+        found = [float(f"{d}e{power}") for power in powers for d in _digits(high / low)]
         return [number for number in found if low <= number <= high]
     step = 10.0 ** math.floor(math.log10((high - low) / 3))
     step *= next((factor for factor in (1, 2, 5) if (high - low) / (step * factor) <= 6), 10)

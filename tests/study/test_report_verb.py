@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sweep.cli import run_verb
+from sweep.plan import layout
+from sweep.plan.packing import Pack
+from sweep.plan.records import to_line
+from sweep.plan.round import Base, Round, Study
+from sweep.plan.trial import Record, State, Trial
+from sweep.store import Store, open_store
+from sweep.study.opening import add_round, open_study
+
+pytest.importorskip("jinja2")
+RATES = (0.001, 0.01, 0.1)
+
+
+def make_study(folder: Path) -> Store:
+    """Write a study of three trials, all completed, as a conductor and a worker would."""
+    study = Study(
+        name="s-1",
+        created=1795371242.0,
+        task="sweep.app:train",
+        job="s",
+        objective="val_mse",
+        test="test_mse",
+        overrides=("+experiment=forecast", "optim.lr=0.001,0.01,0.1"),
+        grid={"optim.lr": list(RATES)},
+        facts={"git": "67daa5b+", "data": {"jfk": "32a5"}, "versions": {"torch": "2.13.0"}},
+    )
+    place = open_study(open_store(str(folder)), study)
+    trials = [Trial(number, 0, {"optim.lr": rate}) for number, rate in enumerate(RATES)]
+    base = Base(("+experiment=forecast",), {"optim": {"lr": 0.001}})
+    add_round(place, Round(number=1, bases=[base], trials=trials, packs=[Pack(0, (0, 1, 2))]))
+    records = [Record(trial.number, State.COMPLETED, 0.1 + trial.number) for trial in trials]
+    place.write(layout.results_key(0, 1), b"".join(map(to_line, records)))
+    return place
+
+
+def test_the_report_lands_in_the_store_and_its_place_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = make_study(tmp_path)
+
+    code = run_verb(["report", "s-1", "--store", str(tmp_path), "--json"])
+
+    written = json.loads(capsys.readouterr().out)
+    page = Path(written["report"]).read_text()
+    assert code == 0
+    assert place.read(layout.REPORT).decode() == page
+    assert Path(written["leaderboard"]).read_text().startswith("rank,baseline,optim.lr,val_mse")
+    assert "Best: lr=0.001, val_mse 0.1000." in page
+    assert "python -m sweep +experiment=forecast optim.lr=0.001\n" in page.replace("</code>", "\n")
+    assert "67daa5b with changes that were not committed" in page
+
+
+def test_a_report_into_a_file_leaves_the_store_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = make_study(tmp_path / "store")
+    file = tmp_path / "mine.html"
+
+    code = run_verb(["report", "s-1", "--store", str(tmp_path / "store"), "--output", str(file)])
+
+    assert code == 0
+    assert capsys.readouterr().out == f"{file}\n"
+    assert "study s-1" in file.read_text()
+    assert layout.REPORT not in place.sizes("report/")
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_study(tmp_path / "store")
+    file = tmp_path / "nowhere" / "mine.html"
+
+    code = run_verb(["report", "s-1", "--store", str(tmp_path / "store"), "--output", str(file)])
+
+    assert code == 2
+    assert capsys.readouterr().err.startswith(f"sweep: --output {file}: No such file")
