@@ -127,6 +127,7 @@ def conduct(
             _follow(state, cluster, display=display, problems=problems, echo=echo)
     except KeyboardInterrupt:
         cluster.stop(GRACE_S)
+        state.reader.look()
         raise Interrupted(how_to_go_on(state)) from None
     except BaseException:
         cluster.stop(GRACE_S)

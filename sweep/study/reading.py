@@ -49,8 +49,17 @@ def read_round(store: Store, number: int) -> Round:
 
 
 def read_rounds(store: Store) -> list[Round]:
-    """Read all rounds of a study, in order."""
-    return [read_round(store, i + 1) for i in range(len(store.sizes(layout.ROUNDS)))]
+    """Read all rounds of a study, in order.
+
+    Raises BadInput where there is none, or one is absent or corrupt; names its place.
+    """
+    written = len(store.sizes(layout.ROUNDS))
+    if not written:
+        raise BadInput(
+            f"{store.url}: nothing was planned; its client ended before that, or the folder "
+            f"{layout.ROUNDS} is gone: restore it, or start the multirun again"
+        )
+    return [read_round(store, number) for number in range(1, written + 1)]
 
 
 def exists(store: Store, key: str) -> bool:
