@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -150,7 +151,7 @@ def how_to_go_on(state: Studied, why: str = "interrupted") -> str:
     store = state.place.url.removeprefix("file://").rpartition("/")[0]
     return (
         f"{why}: {done} of {len(trained)} trials are done and kept; go on by "
-        f"`python -m sweep resume {state.study.name} --store {store}`"
+        f"`python -m sweep resume {state.study.name} --store {shlex.quote(store)}`"
     )
 
 

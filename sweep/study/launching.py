@@ -23,7 +23,7 @@ from sweep.plan.round import Round, Study, check_study_name, study_name
 from sweep.plan.trial import Record, Value
 from sweep.schema import flatten, unflatten
 from sweep.store import Store, open_store
-from sweep.study.conducting import Studied, conduct, studied, who
+from sweep.study.conducting import Studied, conduct, how_to_go_on, studied, who
 from sweep.study.finishing import finish, give_up
 from sweep.study.opening import add_round, open_study, surroundings
 from sweep.study.outline import Outline, grid, outline
@@ -135,7 +135,10 @@ def run_round(
         state.reader.look()
         give_up(state)
         raise
-    finish(state, application=application, problems=done.problems, console=console)
+    try:
+        finish(state, application=application, problems=done.problems, console=console)
+    except KeyboardInterrupt:
+        raise Interrupted(how_to_go_on(state)) from None
     twins = ((trial.number, trial.same_as) for trial in state.trials)
     return resolve_twins(state.records, twins)
 

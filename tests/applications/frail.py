@@ -100,7 +100,7 @@ def scores(config: Flat) -> tuple[str, str]:
 
 
 def effect(config: Flat) -> Hashable:
-    return config["epoch_s"] == 0  # how long it takes is no other trial
+    return bool(config["epoch_s"] == 0)  # how long it takes is no other trial
 
 
 def cost(config: Flat) -> Cost:
@@ -118,6 +118,7 @@ def baselines(tree: Tree) -> Scores:
 
 
 def crown(tree: Tree, weights: bytes) -> Winner:
+    time.sleep(tree["crown_s"])
     return Winner(
         metrics={"test_loss": float(weights)},
         model={"weights": weights},
@@ -142,7 +143,7 @@ setattr(
         check_value=check_value,
         rules=[],
         effect=Facet(("epoch_s",), effect),
-        shape=Facet(("epochs",), lambda config: config["epochs"]),
+        shape=Facet(("epochs",), lambda config: int(config["epochs"])),
         cost=Facet(("epochs",), cost),
         data=Facet((), data),
         warm=nothing,

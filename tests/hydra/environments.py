@@ -30,12 +30,12 @@ def bare(folder: Path, *, without: Sequence[str] = ()) -> Path:
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     place = Path(_say(python, "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    # Copies: what is installed here later must not reach the environment that the tests run in.
     for name in _closure(OURS):
-        distribution = metadata.distribution(name)
-        for part in {file.parts[0] for file in distribution.files or ()} - {".."}:
-            link = place / part
-            if part != "__pycache__" and not link.exists():
-                link.symlink_to(Path(str(distribution.locate_file(part))).resolve())
+        for file in metadata.distribution(name).files or ():
+            if ".." not in file.parts and file.suffix != ".pyc":
+                (place / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(str(file.locate())), place / file)
     for module in without:
         assert f"No module named '{module}'" in _say(python, f"import {module}"), module
     return python
