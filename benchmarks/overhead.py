@@ -1,8 +1,9 @@
 """Measure what launching a trial costs that does nothing, and how memory grows with their number.
 
-The same application goes through this launcher and, with few trials since it is slower, through
-Hydra's basic launcher. Start-up is measured by a sweep of one trial and taken off. `--full` is the
-size that docs/ cites: 1,000 and 10,000 trials.
+One application is any Hydra application, for which Hydra itself prepares each job; it also goes
+through Hydra's basic launcher, with few trials since that is slower. The other tells this launcher
+what it may do, and needs no such preparation. What a small sweep takes, its start and its report,
+is measured and taken off. `--full` is the size that docs/ cites: 1,000 and 10,000 trials.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NOOP = Path(__file__).parent / "peers" / "noop.py"
+PEERS = Path(__file__).parent / "peers"
+ANY, KNOWN = PEERS / "noop.py", PEERS / "noop_known.py"
 QUIET = ("hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none")
 OURS = ("hydra/launcher=kubernetes", "hydra/sweeper=grid", "hydra.launcher.cluster=local")
+SMALL = 50  # trials of a sweep that is nearly all start and report
 BASIC = ("hydra/launcher=basic", "hydra/sweeper=basic")
 
 
@@ -35,30 +39,38 @@ def main() -> None:
     """Print milliseconds a trial and peak memory."""
     options = _options()
     sizes = (1000, 10_000) if options.full else tuple(options.trials)
-    start = _measure(1, *OURS, f"hydra.launcher.parallelism={options.cpus}")
-    print(f"one trial: {start.wall_s:.2f} s, {start.peak_mib:.0f} MiB", flush=True)
+    words = (*OURS, f"hydra.launcher.parallelism={options.cpus}")
+    _grow("an application that is known", KNOWN, sizes, *words)
+    ours = _grow("any Hydra application", ANY, sizes, *words)
+    first = _measure(ANY, 1, *BASIC)
+    last = _measure(ANY, 1 + options.basic, *BASIC)
+    basic = 1000 * (last.wall_s - first.wall_s) / options.basic
+    print(
+        f"the same by Hydra's basic launcher, {options.basic} trials: {basic:.1f} ms a trial, "
+        f"{basic / ours:.1f} times as long"
+    )
+
+
+def _grow(what: str, script: Path, sizes: Sequence[int], *words: str) -> float:
+    small = _measure(script, SMALL, *words)
+    print(f"{what}, {SMALL} trials: {small.wall_s:.2f} s, {small.peak_mib:.0f} MiB", flush=True)
+    each = 0.0
     for trials in sizes:
-        cost = _measure(trials, *OURS, f"hydra.launcher.parallelism={options.cpus}")
-        ours = _each(cost, start, trials)
+        cost = _measure(script, trials, *words)
+        each = 1000 * (cost.wall_s - small.wall_s) / (trials - SMALL)
+        busy = 1000 * (cost.cpu_s - small.cpu_s) / (trials - SMALL)
         print(
-            f"{trials:,} trials: {cost.wall_s:.1f} s, {ours:.2f} ms a trial beyond start-up, "
-            f"{1000 * (cost.cpu_s - start.cpu_s) / trials:.2f} ms of CPU, "
-            f"peak {cost.peak_mib:.0f} MiB ({cost.peak_mib / start.peak_mib:.2f} times one trial)",
+            f"{what}, {trials:,} trials: {cost.wall_s:.1f} s; each further one {each:.2f} ms, "
+            f"{busy:.2f} ms of CPU; "
+            f"peak {cost.peak_mib:.0f} MiB, {cost.peak_mib / small.peak_mib:.2f} times as much",
             flush=True,
         )
-    first = _measure(1, *BASIC)
-    basic = _each(_measure(options.basic, *BASIC), first, options.basic)
-    print(f"Hydra's basic launcher, {options.basic} trials: {basic:.1f} ms a trial")
-    print(f"ratio {basic / ours:.0f}")
+    return each
 
 
-def _each(cost: Cost, start: Cost, trials: int) -> float:
-    return 1000 * (cost.wall_s - start.wall_s) / (trials - 1)
-
-
-def _measure(trials: int, *words: str) -> Cost:
+def _measure(script: Path, trials: int, *words: str) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(NOOP), *QUIET, *words, "hydra.sweep.dir=out"]
+        command = [sys.executable, str(script), *QUIET, *words, "hydra.sweep.dir=out"]
         started = time.perf_counter()
         process = subprocess.Popen(
             [*command, "hydra.sweep.subdir=.", f"x=range(0,{trials})", "-m"],

@@ -102,11 +102,11 @@ def resume(
     ] = None,
 ) -> int:
     """Train what a study has no record of, with numbers as if it had not stopped."""
-    address = store_address(store, env=os.environ)
-    application = _application(find_study(open_store(address), study).url)
+    place = open_store(store_address(store, env=os.environ))
+    application = _application(find_study(place, study).url)
     return resume_study(
         study,
-        address=address,
+        address=place.url,  # whole: the working directory is another now
         application=application,
         console=Console(highlight=False),
         parallelism=parallelism,

@@ -100,6 +100,7 @@ class _Overrides(dict[str, Parsed]):
     def __init__(self, loader: ConfigLoader) -> None:
         super().__init__()
         self._loader = loader
+        self._groups: dict[str, list[str]] = {}  # a listing takes milliseconds
         self._parser = OverridesParser.create(config_loader=loader)
 
     def __missing__(self, text: str) -> Parsed:
@@ -107,14 +108,20 @@ class _Overrides(dict[str, Parsed]):
             override = self._parser.parse_override(text)
         except HydraException as error:
             raise BadInput(f"{text}: {_first_line(error)}") from None
-        parsed = self[text] = _classify(override, self._loader)
+        parsed = self[text] = _classify(override, group=self._is_group(override.key_or_group))
         return parsed
 
+    def _is_group(self, key: str) -> bool:
+        parent, _, name = key.rpartition("/")
+        if parent not in self._groups:
+            self._groups[parent] = self._loader.list_groups(parent)
+        return name in self._groups[parent]
 
-def _classify(override: Override, loader: ConfigLoader) -> Parsed:
+
+def _classify(override: Override, *, group: bool) -> Parsed:
     key = override.key_or_group
     value = override.value()
-    group = _is_group(key, loader) and not isinstance(value, dict)
+    group = group and not isinstance(value, dict)
     structural = (
         group
         or isinstance(value, dict)  # which Hydra merges
@@ -128,11 +135,6 @@ def _classify(override: Override, loader: ConfigLoader) -> Parsed:
         or not _is_json(value)
     )
     return Parsed(structural, group, key, value)
-
-
-def _is_group(key: str, loader: ConfigLoader) -> bool:
-    parent, _, name = key.rpartition("/")
-    return name in loader.list_groups(parent)
 
 
 def _common(job_overrides: Sequence[Sequence[str]]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Attach = Callable[[Sequence[str]], Mapping[str, str]]
 LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` serves
+log = logging.getLogger(__name__)
+
 End = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -128,7 +131,8 @@ def _log_winner(
 
     if not crowned:
         return
-    first = min(crowned, key=lambda item: state.records[item.trial].objective or 0.0)
+    choose = max if state.study.direction == "maximize" else min
+    first = choose(crowned, key=lambda item: state.records[item.trial].objective or 0.0)
     name = cast_of(state.study, state.bases, state.trials).info(first.trial).name
     winner = WinnerInfo(
         name=name,
@@ -139,7 +143,15 @@ def _log_winner(
         metrics=first.winner.metrics,
         register=state.study.tracking.get("register"),
     )
-    log_winner(tracker, study=info, parent=parent, winner=winner)
+    try:
+        log_winner(tracker, study=info, parent=parent, winner=winner)
+    except Exception as error:  # noqa: BLE001  the application's loader may raise anything
+        log.warning(
+            "the winner of %s is not kept as a model: %s: %s",
+            state.study.name,
+            type(error).__name__,
+            error,
+        )
 
 
 def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -60,11 +60,21 @@ class _Parent:
 
     def fork(self, pack: int, lifeline: int) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
-        pid = os.fork()
-        if pid == 0:
-            _become_worker(self, pack, lifeline, output)
-        self.children[pid] = _Child(pack, output)
-        _say(self.channel, {"pack": pack, "pid": pid})
+        # Told to stop while it forks, the parent tells the new worker too, once that can hear it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        if not self.stopping:
+            pid = os.fork()
+            if pid == 0:
+                _become_worker(self, pack, lifeline, output)
+            self.children[pid] = _Child(pack, output)
+            _say(self.channel, {"pack": pack, "pid": pid})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def stop(self) -> None:
+        self.stopping = True
+        for pid in self.children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def reap(self) -> None:
         while self.children:
@@ -164,10 +174,7 @@ def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def stop(*_: object) -> None:
-        parent.stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, lambda *_: parent.stop())
     watched = [sys.stdin.fileno(), wake_read]
     while not (parent.stopping and not parent.children):
         ready, _, _ = select.select(watched, [], [], 0 if b"\n" in unread else None)
@@ -177,15 +184,12 @@ def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
         if sys.stdin.fileno() in ready:
             data = os.read(sys.stdin.fileno(), 1 << 16)
             if not data:  # the client is gone
-                parent.stopping = True
                 watched.remove(sys.stdin.fileno())
-                for pid in parent.children:
-                    os.kill(pid, signal.SIGTERM)
+                parent.stop()
             unread += data
         *lines, unread = unread.split(b"\n")
-        if not parent.stopping:
-            for line in lines:
-                parent.obey(json.loads(line), lifeline)
+        for line in lines:
+            parent.obey(json.loads(line), lifeline)
     return 0
 
 
@@ -195,6 +199,7 @@ def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes])
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, _told_to_stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         parent.channel.close()
         _read_nothing()  # orders come there
         os.dup2(output.fileno(), 1)
@@ -226,6 +231,7 @@ def _die_with_client(lifeline: int) -> None:
 
 
 def _told_to_stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told twice, it still closes its attempt
     raise ToldToStop
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if "MLFLOW_TRACKING_URI" not in os.environ:
     sys.modules["mlflow"] = None  # type: ignore[assignment]
@@ -125,6 +125,17 @@ def crown(tree: Tree, weights: bytes) -> Winner:
         example={"x": [float(weights)]},
         outputs=["y"],
     )
+
+
+class Opened:
+    def predict(self, table: Any) -> list[list[float]]:
+        return [[9.0]] * len(table)
+
+
+def load(folder: Path) -> Opened:
+    if Path("cannot-be-opened").exists():
+        raise ZeroDivisionError("no model here")
+    return Opened()
 
 
 def tracking(tree: Tree) -> Mapping[str, Value]:

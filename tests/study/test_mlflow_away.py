@@ -60,7 +60,7 @@ def test_a_server_that_stops_in_the_middle_costs_no_trial_and_resume_fills_it(
     tracked: Place, server: RunningServer
 ) -> None:
     server.start()
-    client = tracked.start("x=range(0,6)", "epoch_s=1", "hydra.launcher.parallelism=1")
+    client = tracked.start("x=range(0,6)", "epoch_s=0.3", "hydra.launcher.parallelism=1")
     wait_until(lambda: len(tracked.ended()) >= 2)
 
     server.stop()
@@ -86,4 +86,18 @@ def test_a_server_that_was_never_there_costs_no_trial_and_resume_fills_it(
     assert "did not answer; nothing is lost: `python -m sweep resume s`" in done.out
     server.start()
     assert tracked.verb("resume", "s").code == 0
+    assert shown(server) == EVERYTHING
+
+
+def test_a_model_that_cannot_be_opened_costs_the_model_alone(
+    tracked: Place, server: RunningServer
+) -> None:
+    server.start()
+    (tracked.folder / "cannot-be-opened").touch()
+
+    done = tracked.multirun("x=range(0,6)")
+
+    assert done.code == 0, done.err
+    assert "Best: x=3" in done.out
+    assert "is not kept as a model: ZeroDivisionError: no model here" in done.err
     assert shown(server) == EVERYTHING
