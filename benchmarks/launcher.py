@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -57,12 +58,17 @@ def main() -> None:
 
 
 def _tell(method: str, run: Callable[[], None], ours: float | None = None) -> float:
-    started = time.perf_counter()
+    started, before = time.perf_counter(), _cpu_s()
     run()
     took = time.perf_counter() - started
     ratio = "" if ours is None else f", {took / ours:.2f} times as long"
-    print(f"{method}: {took:.1f} s{ratio}", flush=True)
+    print(f"{method}: {took:.1f} s{ratio}; {_cpu_s() - before:.1f} s of CPU", flush=True)
     return took
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _peer(name: str, requirements: Sequence[str]) -> Path | None:
