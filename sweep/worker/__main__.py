@@ -29,9 +29,9 @@ def main(arguments: Sequence[str]) -> int:
         ready = get_ready(
             address=_needed("SWEEP_STORE"),
             study=_needed("SWEEP_STUDY"),
-            round_number=int(_needed("SWEEP_ROUND")),
+            round_number=_number("SWEEP_ROUND"),
         )
-        return live(ready.pack(int(_needed("JOB_COMPLETION_INDEX"))))
+        return live(ready.pack(_number("JOB_COMPLETION_INDEX")))
     except ToldToStop:
         return Exit.TOLD_TO_STOP
     except Unreachable as error:
@@ -49,7 +49,16 @@ def _needed(name: str) -> str:
     return value
 
 
+def _number(name: str) -> int:
+    text = _needed(name)
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{name}={text}: must be a whole number") from None
+
+
 def _told_to_stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told twice, it still closes its attempt
     raise ToldToStop
 
 

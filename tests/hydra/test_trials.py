@@ -34,9 +34,9 @@ class Swept:
         return [decode_value(record.value) for record in self.records]
 
 
-def sweep(folder: Path, script: Path, *words: str) -> Swept:
+def sweep(folder: Path, *words: Path | str) -> Swept:
     done = subprocess.run(
-        [sys.executable, script, "-m", *OURS, f"hydra.launcher.store={folder}/store", *words],
+        [sys.executable, *words, *OURS, f"hydra.launcher.store={folder}/store", "-m"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -290,3 +290,50 @@ def test_a_closure_runs_in_the_client(tmp_path: Path) -> None:
     assert swept.code == 1
     assert "the task left by sys.exit(4)" in swept.err
     assert not (tmp_path / "store").exists()
+
+
+SPAWNING = """
+import multiprocessing
+import hydra
+
+def double(x):
+    return 2 * x
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(cfg):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(double, [cfg.x])
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("start", [("spawning.py",), ("-m", "inside.spawning")], ids=["file", "-m"])
+def test_a_task_may_start_processes_that_import_its_module(
+    tmp_path: Path, start: tuple[str, ...]
+) -> None:
+    (tmp_path / "inside").mkdir()
+    for folder in (tmp_path, tmp_path / "inside"):
+        (folder / "spawning.py").write_text(SPAWNING)
+
+    swept = sweep(tmp_path, *start, "+x=1,2")
+
+    assert swept.code == 0, swept.err
+    assert swept.values == [[2], [4]]
+
+
+def test_a_study_of_a_stranger_is_resumed(tmp_path: Path) -> None:
+    first = careless(tmp_path, ["look", "raise"])
+
+    again = subprocess.run(
+        [sys.executable, "-m", "sweep", "resume", "s", "--store=store", "--rerun=failed"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert first.records[1].state is State.FAILED
+    assert "Own: code 5: no more (5)" in again.stdout, again.stderr
+    assert len(list((tmp_path / "store" / "s" / "rounds").iterdir())) == 2
+    assert again.returncode == 1

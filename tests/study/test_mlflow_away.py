@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,11 +42,11 @@ def tracked(tmp_path: Path, server: RunningServer) -> Place:
     return Place(tmp_path, {"MLFLOW_TRACKING_URI": server.uri})
 
 
-def shown(server: RunningServer) -> dict[str, list[str]]:
+def shown(folder: Path) -> dict[str, list[str]]:
     """Name the runs that MLflow shows, by their trials; the parent's is ''."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{server.folder}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     found: dict[str, list[str]] = {}
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id]):
@@ -73,7 +75,7 @@ def test_a_server_that_stops_in_the_middle_costs_no_trial_and_resume_fills_it(
     resumed = tracked.verb("resume", "s")
     assert resumed.code == 0, resumed.err
     assert "every trial has a record; nothing to train" in resumed.out
-    assert shown(server) == EVERYTHING
+    assert shown(server.folder) == EVERYTHING
 
 
 def test_a_server_that_was_never_there_costs_no_trial_and_resume_fills_it(
@@ -86,7 +88,7 @@ def test_a_server_that_was_never_there_costs_no_trial_and_resume_fills_it(
     assert "did not answer; nothing is lost: `python -m sweep resume s`" in done.out
     server.start()
     assert tracked.verb("resume", "s").code == 0
-    assert shown(server) == EVERYTHING
+    assert shown(server.folder) == EVERYTHING
 
 
 def test_a_model_that_cannot_be_opened_costs_the_model_alone(
@@ -100,4 +102,20 @@ def test_a_model_that_cannot_be_opened_costs_the_model_alone(
     assert done.code == 0, done.err
     assert "Best: x=3" in done.out
     assert "is not kept as a model: ZeroDivisionError: no model here" in done.err
-    assert shown(server) == EVERYTHING
+    assert shown(server.folder) == EVERYTHING
+
+
+def test_an_interrupted_study_is_shown_as_killed_until_it_is_resumed(
+    tmp_path: Path, tables: Path
+) -> None:
+    shutil.copyfile(tables, tmp_path / "mlflow.db")
+    place = Place(tmp_path, {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"})
+    client = place.start("x=range(0,6)", "epoch_s=0.3")
+    wait_until(lambda: len(place.ended()) >= 2)
+
+    os.killpg(client.pid, signal.SIGINT)
+
+    assert finish(client).code == 130
+    assert shown(tmp_path)[""] == ["KILLED"]
+    assert place.verb("resume", "s").code == 0
+    assert shown(tmp_path) == EVERYTHING
