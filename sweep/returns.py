@@ -31,9 +31,12 @@ class Elsewhere(JobReturn):
     A configuration takes 130 kB and 60 ms, and few sweepers read any.
     """
 
-    def __init__(self, compose: Callable[[], DictConfig], **fields: Any) -> None:
+    def __init__(
+        self, compose: Callable[[], DictConfig], *, trained: int | None, **fields: Any
+    ) -> None:
         super().__init__(**fields)
         self._compose = compose
+        self.trained = trained  # the trial whose result this is: another's, if equal in effect
 
     @cached_property
     def _config(self) -> DictConfig:
@@ -82,7 +85,12 @@ def job_return(
     """
     status, value = _outcome(record, infeasible=infeasible)
     return Elsewhere(
-        compose, overrides=overrides, status=status, _return_value=value, task_name=task_name
+        compose,
+        trained=record.trial if record else None,
+        overrides=overrides,
+        status=status,
+        _return_value=value,
+        task_name=task_name,
     )
 
 

@@ -159,11 +159,16 @@ class GridSweeper(Sweeper):
 
 
 def too_many_failed(returns: Sequence[JobReturn], max_failed: int | None) -> bool:
-    """Tell whether more trials failed than are allowed; without a limit none may."""
+    """Tell whether more trials failed than are allowed; without a limit none may.
+
+    Trials that are equal in effect, and share one result, are counted once.
+    """
     from hydra.core.utils import JobStatus
 
-    failed = sum(item.status is JobStatus.FAILED for item in returns)
-    return failed > (max_failed or 0)
+    failed = [item for item in returns if item.status is JobStatus.FAILED]
+    trained = [getattr(item, "trained", None) for item in failed]
+    lost = trained.count(None)
+    return lost + len({number for number in trained if number is not None}) > (max_failed or 0)
 
 
 def _values(override: Override) -> list[str]:

@@ -73,7 +73,7 @@ def ours(composition: Composition) -> list[Any]:
     ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(found=jobs)
 @example(found=[["lr=0.5", "lr=1"], ["lr=2", "lr=1"]])
 @example(found=[["nested.deep.x=5", "~nested.deep.x"], ["nested.deep.x=6", "~nested.deep.x"]])

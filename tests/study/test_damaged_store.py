@@ -1,5 +1,6 @@
 """What is damaged in a store is named; records that are whole still count."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,20 @@ SIX = "x=range(0,6)"
 PACK = "sweep-store/s/packs/00000/results-1-0001.jsonl"
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a study of six trials in one pack, and another study."""
+    place = Place(tmp_path_factory.mktemp("ended"))
+    words = [SIX, "hydra.launcher.pack.size=6", "hydra.launcher.parallelism=1"]
+    assert place.multirun(*words).code == 0
+    assert place.multirun("x=2", study="other").code == 0
+    return place.folder / "sweep-store"
+
+
 @pytest.fixture
-def whole(place: Place) -> Place:
-    """A study of six trials in one pack, all completed."""
-    done = place.multirun(SIX, "hydra.launcher.pack.size=6", "hydra.launcher.parallelism=1")
-    assert done.code == 0, done.err
+def whole(place: Place, ended: Path) -> Place:
+    """The same, to be damaged."""
+    shutil.copytree(ended, place.folder / "sweep-store")
     return place
 
 
@@ -77,16 +87,14 @@ def damage(file: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut", "changed", "zeros"])
-def test_a_corrupt_plan_is_refused_and_named_with_its_path(place: Place, how: str) -> None:
-    assert place.multirun("x=1").code == 0
-    assert place.multirun("x=2", study="other").code == 0
-    damage(place.folder / "sweep-store/s/rounds/0001.json", how)
+def test_a_corrupt_plan_is_refused_and_named_with_its_path(whole: Place, how: str) -> None:
+    damage(whole.folder / "sweep-store/s/rounds/0001.json", how)
 
-    resumed = place.verb("resume", "s")
-    told = place.verb("status", "s")
-    told_of_all = place.verb("status")
+    resumed = whole.verb("resume", "s")
+    told = whole.verb("status", "s")
+    told_of_all = whole.verb("status")
 
-    path = f"{place.folder}/sweep-store/s/rounds/0001.json"
+    path = f"{whole.folder}/sweep-store/s/rounds/0001.json"
     for refused in (resumed, told):
         assert refused.code == 2
         assert refused.err.startswith("sweep: ")
@@ -95,15 +103,14 @@ def test_a_corrupt_plan_is_refused_and_named_with_its_path(place: Place, how: st
     assert told_of_all.code == 0
     assert path in told_of_all.err
     assert "other" in told_of_all.out
-    assert len(place.ended()) == 1  # nothing was trained
+    assert len(whole.ended()) == 6  # nothing was trained
 
 
 @pytest.mark.parametrize("how", ["cut", "zeros", "absent"])
-def test_a_corrupt_study_is_refused_and_named(place: Place, how: str) -> None:
-    assert place.multirun("x=1").code == 0
-    damage(place.folder / "sweep-store/s/study.json", how)
+def test_a_corrupt_study_is_refused_and_named(whole: Place, how: str) -> None:
+    damage(whole.folder / "sweep-store/s/study.json", how)
 
-    resumed = place.verb("resume", "s")
+    resumed = whole.verb("resume", "s")
 
     assert resumed.code == 2
     assert resumed.err.count("\n") == 1

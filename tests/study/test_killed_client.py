@@ -5,10 +5,9 @@ import re
 import shlex
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from clients import UNTRACKED, Place, by_setting, finish, kill, wait_until
+from clients import Place, by_setting, finish, kill, wait_until
 
 GRID = "x=range(0,7)"
 SLOWLY = "epoch_s=0.05"
@@ -114,22 +113,3 @@ def test_a_client_that_is_told_to_stop_leaves_no_worker(place: Place) -> None:
 
     wait_until(lambda: place.processes() == [], within_s=5)
     assert place.verb("resume", "s").code == 0
-
-
-@pytest.mark.slow
-def test_a_killed_study_of_the_main_job_ends_with_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    words = ["+experiment=forecast", "guide=none", "model.hidden_size=4", "data.lookback=4"]
-    words += ["train.batch_size=256", "train.epochs=4", "model.output_dropout=0.2"]
-    words += ["optim.lr=0.001,0.003,0.01", "train.seed=0,1"]
-    whole, torn = (Place(Path(tmp_path_factory.mktemp(name))) for name in ("whole", "torn"))
-    client = torn.start(*words, task=UNTRACKED)
-    wait_until(lambda: len(torn.ended()) >= 2, within_s=120)
-
-    kill(client)
-
-    assert 2 <= len(torn.ended()) < 6
-    assert torn.verb("resume", "s").code == 0
-    assert whole.multirun(*words, task=UNTRACKED).code == 0
-    assert by_setting(torn.read()) == by_setting(whole.read())

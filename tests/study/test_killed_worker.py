@@ -81,3 +81,15 @@ def test_baselines_that_cannot_be_measured_cost_no_trial(place: Place) -> None:
 
     assert done.code == 0
     assert place.ended() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("most", "code"), [(0, 1), (1, 1), (2, 0)])
+def test_a_failure_that_trials_share_counts_once(place: Place, most: int, code: int) -> None:
+    equal_in_effect = "epoch_s=0.001,0.002"
+
+    done = place.multirun(
+        "x=1,2", "fault=error,none", equal_in_effect, f"hydra.launcher.max_failed={most}"
+    )
+
+    assert sum(record.state is State.FAILED for record in place.records().values()) <= 2
+    assert done.code == code

@@ -1,12 +1,24 @@
 """A trial's numbers depend on its settings alone: not on order, packs, workers or company."""
 
 import pytest
-from clients import UNTRACKED, Place, by_setting
+from clients import UNTRACKED, Place, by_setting, kill, numbers, wait_until
+
+from sweep.study.conducting import Studied
 
 FRAIL = ["x=0.5,1,7", "train.seed=0,1"]
 LSTM = ["+experiment=forecast", "guide=none", "data.lookback=4", "train.batch_size=256"]
-LSTM += ["train.epochs=2", "model.output_dropout=0.2"]
+LSTM += ["train.epochs=3", "model.output_dropout=0.2"]
 AXES = ["model.hidden_size=4,5", "optim.lr=0.003,0.01", "train.seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    """Eight trials of the main job, each in a pack of its own, on two workers."""
+    place = Place(tmp_path_factory.mktemp("company"))
+    words = [*LSTM, *AXES, "hydra.launcher.pack.size=1", "hydra.launcher.parallelism=2"]
+    done = place.multirun(*words, task=UNTRACKED)
+    assert done.code == 0, done.err
+    return place.read()
 
 
 def test_a_study_in_another_order_and_other_packs_has_the_same_numbers(place: Place) -> None:
@@ -24,35 +36,42 @@ def test_a_study_in_another_order_and_other_packs_has_the_same_numbers(place: Pl
 
 
 @pytest.mark.slow
-def test_the_main_job_in_another_order_and_other_packs_has_the_same_bits(place: Place) -> None:
-    ways = {
-        "one": [*AXES, "hydra.launcher.pack.size=1", "hydra.launcher.parallelism=2"],
-        "other": [*AXES[::-1], "hydra.launcher.pack.size=4", "hydra.launcher.parallelism=1"],
-    }
+def test_the_main_job_in_another_order_and_other_packs_has_the_same_bits(
+    place: Place, company: Studied
+) -> None:
+    ways = ["hydra.launcher.pack.size=4", "hydra.launcher.parallelism=1"]
 
-    for study, words in ways.items():
-        done = place.multirun(*LSTM, *words, task=UNTRACKED, study=study)
-        assert done.code == 0, done.err
+    done = place.multirun(*LSTM, *AXES[::-1], *ways, task=UNTRACKED)
 
-    one, other = (by_setting(place.read(study)) for study in ways)
-    assert len(one) == 8
-    assert len({str(numbers) for numbers in one.values()}) == 8
-    assert one == other
+    assert done.code == 0, done.err
+    found = by_setting(place.read())
+    assert len({str(own) for own in found.values()}) == 8
+    assert found == by_setting(company)
 
 
 @pytest.mark.slow
-def test_a_trial_alone_has_the_bits_that_it_has_in_company(place: Place) -> None:
-    own = ["model.hidden_size=4", "optim.lr=0.01,0.003", "train.seed=1"]
+def test_a_trial_alone_has_the_bits_that_it_has_in_company(place: Place, company: Studied) -> None:
+    own = ["model.hidden_size=4", "optim.lr=0.003", "train.seed=1"]
 
-    together = place.multirun(*LSTM, *AXES, task=UNTRACKED, study="together")
-    alone = place.multirun(*LSTM, *own, task=UNTRACKED, study="alone")
+    assert place.multirun(*LSTM, *own, task=UNTRACKED).code == 0
 
-    assert (together.code, alone.code) == (0, 0)
-    company = place.read("together")
-    found = {
-        trial.values["optim.lr"]: company.records[trial.number].history
+    (alone,) = place.records().values()
+    (together,) = (
+        company.records[trial.number]
         for trial in company.trials
-        if (trial.values["model.hidden_size"], trial.values["train.seed"]) == (4, 1)
-    }
-    lonely = place.read("alone")
-    assert {t.values["optim.lr"]: lonely.records[t.number].history for t in lonely.trials} == found
+        if list(trial.values.values()) == [4, 0.003, 1]
+    )
+    assert numbers(alone) == numbers(together)
+
+
+@pytest.mark.slow
+def test_the_main_job_killed_and_resumed_has_the_same_bits(place: Place, company: Studied) -> None:
+    client = place.start(*LSTM, *AXES, task=UNTRACKED)
+    wait_until(lambda: len(place.ended()) >= 2, within_s=120)
+
+    kill(client)
+
+    assert 2 <= len(place.ended()) < 8
+    assert place.verb("resume", "s").code == 0
+    assert place.ended() == list(range(8))
+    assert by_setting(place.read()) == by_setting(company)
