@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from sweep.study.launching import Request, Session
 
-GRACE_S = 5.0  # that workers have to end when this process does
-
 
 @dataclass
 class PackConf:
@@ -90,6 +88,7 @@ class KubernetesLauncher(Launcher):
         from rich.console import Console
 
         from sweep.returns import job_return
+        from sweep.study.conducting import GRACE_S
         from sweep.study.launching import launch, open_session, show_plan
         from sweep.task import application_of, name_task
 

@@ -32,7 +32,7 @@ class Study:
     seed: str = "train.seed"  # key of the axis that makes no new configuration
     overrides: tuple[str, ...] = ()  # what the person typed
     grid: Mapping[str, list[Value]] = field(default_factory=dict)  # varied key to its values
-    limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed
+    limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed, pack_size
     tracking: Mapping[str, Value] = field(default_factory=dict)  # uri, experiment, register
     facts: Mapping[str, Value] = field(default_factory=dict)  # data hash, git sha, versions, device
 

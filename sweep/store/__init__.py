@@ -43,8 +43,11 @@ class Store(Protocol):
     def hold(self, key: str, who: str) -> AbstractContextManager[None]:
         """Hold a lease while the context lasts; Busy tells who has it."""
 
+    def held(self, key: str) -> bool:
+        """Tell whether somebody holds a lease; nothing is written."""
+
     def at(self, prefix: str) -> Store:
-        """Return the part of this store below a prefix."""
+        """Return the part below a prefix; its first object is written through the whole."""
 
 
 def open_store(address: str) -> Store:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sweep.errors import BadInput, Busy, StoreLost
+
+LEASE_WAITS_S = (0.05, 0.1, 0.2)  # `held` takes a lease for an instant, and is no conductor
 
 
 class FolderStore:
     """Objects as files: replaced by rename, created by hard link, so none is ever half there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, part: bool = False) -> None:
         self.root = root
+        self._part = part  # its folder is made through the whole alone, and stays gone once gone
 
     @classmethod
     def open(cls, path: str) -> FolderStore:
@@ -57,11 +62,8 @@ class FolderStore:
             temporary.replace(path)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object that must not exist yet; tell whether this call wrote it.
-
-        Only this makes the folder itself: one that is gone while a study runs stays gone.
-        """
-        with self._writing(key, anew=True) as path:
+        """Write an object that must not exist yet; tell whether this call wrote it."""
+        with self._writing(key) as path:
             temporary = self._temporary(path, data)
             try:
                 os.link(temporary, path)
@@ -106,22 +108,38 @@ class FolderStore:
         with self._writing(key) as path:
             file = path.open("a+")
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read() or "another process"
-                raise Busy(
-                    f"{self.url} is conducted by {holder}; wait for it to end, or end it"
-                ) from None
+            for wait_s in (*LEASE_WAITS_S, None):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if wait_s is None:
+                        holder = _first_words(file)
+                        raise Busy(
+                            f"{self.url} is conducted by {holder}; wait for it to end, or end it"
+                        ) from None
+                time.sleep(wait_s)
             file.truncate(0)
             file.write(who)
             file.flush()
             yield
 
+    def held(self, key: str) -> bool:
+        """Tell whether somebody holds a lease; nothing is written."""
+        try:
+            with (self.root / key).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise self._unread(key, error) from error
+        return False
+
     def at(self, prefix: str) -> FolderStore:
         """Return the part of this store below a prefix."""
-        return FolderStore(self.root / prefix)
+        return FolderStore(self.root / prefix, part=True)
 
     def _unread(self, key: str, error: OSError) -> StoreLost:
         return StoreLost(
@@ -130,10 +148,10 @@ class FolderStore:
         )
 
     @contextmanager
-    def _writing(self, key: str, *, anew: bool = False) -> Iterator[Path]:
+    def _writing(self, key: str) -> Iterator[Path]:
         path = self.root / key
         try:
-            if not anew and not self.root.is_dir():
+            if self._part and not self.root.is_dir():
                 raise FileNotFoundError(2, "the folder is gone")
             path.parent.mkdir(parents=True, exist_ok=True)
             yield path
@@ -151,6 +169,11 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+
+def _first_words(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read() or "another process"
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import socket
@@ -29,7 +28,7 @@ from sweep.store import Store
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
 from sweep.study.reading import Reader
-from sweep.study.stopping import CANCELLED, asked_to_stop
+from sweep.study.stopping import CANCELLED, ask_to_stop, asked_to_stop
 
 LOOK_EVERY_S = 0.25
 GRACE_S = 5.0
@@ -178,7 +177,7 @@ def _follow(
         failed = state.reader.ledger.count(State.FAILED)
         if limit is not None and failed > limit and not stopping:
             stopping = True
-            _stop_for(state.place, f"{failed} trials failed, more than max_failed={limit}")
+            ask_to_stop(state.place, f"{failed} trials failed, more than max_failed={limit}")
         if asked_to_stop(state.place) == CANCELLED:
             raise Interrupted(how_to_go_on(state, "cancelled"))
 
@@ -201,11 +200,6 @@ def _note(
         problems[event.pack] = event.text
     if event.verdict is Verdict.FAIL_ROUND:
         raise BadInput(f"no pack can run here: {event.text}; see the packs' logs in the store")
-
-
-def _stop_for(place: Store, reason: str) -> None:
-    body = json.dumps({"reason": reason, "at": CLOCK.now()}).encode()
-    place.create(layout.STOP, body)
 
 
 def _labels(state: Studied) -> dict[int, str]:

@@ -58,9 +58,10 @@ def _versions() -> Check:
 
 def _store(address: str) -> str:
     store = open_store(address)
-    place = store.at(f".doctor-{os.getpid()}-{secrets.token_hex(4)}")
+    name = f".doctor-{os.getpid()}-{secrets.token_hex(4)}"
+    place = store.at(name)
     try:
-        if not place.create("probe", b"1") or place.create("probe", b"2"):
+        if not store.create(f"{name}/probe", b"1") or place.create("probe", b"2"):
             raise SweepError("it ignores 'write only if absent'; use another store")
         if place.read("probe") != b"1":
             raise SweepError("it does not give back what was written; use another store")

@@ -160,10 +160,6 @@ def _echo(state: Studied, pack: int) -> None:
 
 def _outline(request: Request, *, workers: int, number: int = 1, first_pack: int = 0) -> Outline:
     composition, options = request.composition, request.options
-    size = dict(options.get("pack") or {}).get("size")
-    recycle = options.get("recycle") or None
-    _whole("hydra.launcher.pack.size", size, least=1)
-    _whole("hydra.launcher.recycle", recycle, least=1)
     _whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
     _whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
     return outline(
@@ -171,10 +167,18 @@ def _outline(request: Request, *, workers: int, number: int = 1, first_pack: int
         composition.trials,
         application=request.application,
         workers=workers,
-        pack_size=min((n for n in (size, recycle) if n), default=None),
+        pack_size=_pack_size(options),
         number=number,
         first_pack=first_pack,
     )
+
+
+def _pack_size(options: Mapping[str, Value]) -> int | None:
+    size = dict(options.get("pack") or {}).get("size")
+    recycle = options.get("recycle") or None
+    _whole("hydra.launcher.pack.size", size, least=1)
+    _whole("hydra.launcher.recycle", recycle, least=1)
+    return min((n for n in (size, recycle) if n), default=None)
 
 
 def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
@@ -211,7 +215,11 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
         seed=application.seed_key if application else "seed",
         overrides=request.overrides,
         grid=grid(request.composition.trials),
-        limits={key: options.get(key) for key in ("max_attempts", "max_failed")},
+        limits={
+            "max_attempts": options.get("max_attempts"),
+            "max_failed": options.get("max_failed"),
+            "pack_size": _pack_size(options),
+        },
         tracking=tracking,
         facts={
             **facts,

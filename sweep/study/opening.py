@@ -25,7 +25,7 @@ def open_study(store: Store, study: Study) -> Store:
     """
     place = store.at(study.name)
     try:
-        created = place.create(layout.STUDY, study_to_bytes(study))
+        created = store.create(f"{study.name}/{layout.STUDY}", study_to_bytes(study))
     except StoreLost as error:
         raise BadInput(f"{error}; or name another place by hydra.launcher.store") from None
     if not created:

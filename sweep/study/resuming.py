@@ -57,6 +57,14 @@ def resume(
             return exit_code(state)
         for trial in missing:
             place.delete(layout.failure_key(trial.number))
+        failed, most = len(place.sizes(layout.FAILURES)), study.limits.get("max_failed")
+        if most is not None and failed > most:
+            console.print(
+                f"study {name}: {failed} trials failed, more than max_failed={most}, so nothing "
+                f"more is trained; `python -m sweep resume {name} --rerun failed` tries them again",
+                soft_wrap=True,
+            )
+            return 1
         _tell_differences(study, console)
         workers = parallelism or usable_cpus()
         plan = _next_round(state, rounds, missing, application, workers=workers)
@@ -107,6 +115,7 @@ def _next_round(
         [replace(trial, base=place[trial.base]) for trial in missing],
         application=application,
         workers=workers,
+        pack_size=state.study.limits.get("pack_size"),
         number=len(rounds) + 1,
         first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
     )

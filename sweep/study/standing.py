@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from sweep.errors import Busy
 from sweep.plan import layout
 from sweep.plan.trial import State, Value
 from sweep.store import Store
-from sweep.study.conducting import Studied, studied, who
+from sweep.study.conducting import studied
 from sweep.study.reading import read_rounds, read_study
 
 
@@ -86,7 +85,7 @@ def standing(place: Store) -> Standing:
         created=study.created,
         trained=len(trained),
         counts=dict(counts),
-        conducted=_conducted(state),
+        conducted=place.held(layout.LEASE),
         best=best.mean if best else None,
         best_trial=best.trials[0] if best else None,
         objective=study.objective,
@@ -111,11 +110,3 @@ def table(found: Sequence[Standing]) -> Table:
             "" if entry.best is None else f"{entry.best:.4g} ({entry.best_trial})",
         )
     return grid
-
-
-def _conducted(state: Studied) -> bool:
-    try:
-        with state.place.hold(layout.LEASE, who()):
-            return False
-    except Busy:
-        return True

@@ -141,10 +141,11 @@ class StoreConformance:
 
     def test_a_part_is_a_store_of_its_own(self, store: Store) -> None:
         part = store.at("study")
-        part.create("a/b", b"x")
+        store.create("study/a/b", b"x")
+        part.create("c", b"yz")
 
-        assert store.read("study/a/b") == b"x"
-        assert part.sizes("") == {"a/b": 1}
+        assert store.read("study/c") == b"yz"
+        assert part.sizes("") == {"a/b": 1, "c": 2}
         assert open_store(part.url).read("a/b") == b"x"
 
     def test_an_address_opens_the_same_store(self, store: Store) -> None:
@@ -152,6 +153,13 @@ class StoreConformance:
 
         assert open_store(store.url).read("a") == b"x"
         assert open_store(store.url).url == store.url
+
+    def test_a_lease_can_be_asked_after_without_being_taken(self, store: Store) -> None:
+        before = store.held("lease.json")
+        with store.hold("lease.json", "somebody"):
+            during = store.held("lease.json")
+
+        assert [before, during, store.held("lease.json")] == [False, True, False]
 
     def test_a_lease_has_one_holder_and_is_given_back(self, store: Store) -> None:
         with (

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_a_folder_that_may_not_be_written_is_refused(folder: Path, mode: int) ->
 
 WRITES: dict[str, Callable[[Store], object]] = {
     "write": lambda store: store.write("new/a", b"x"),
+    "create": lambda store: store.create("new/a", b"x"),
     "append": lambda store: store.append("new/a", b"x"),
     "append to what is there": lambda store: store.append("log", b"x"),
     "delete": lambda store: store.delete("log"),
@@ -111,15 +113,16 @@ def test_a_folder_that_is_closed_later_is_a_lost_store(
 
 
 @writes
-def test_a_folder_that_is_gone_is_a_lost_store_and_stays_gone(
+def test_a_study_whose_folder_is_gone_is_a_lost_store_and_stays_gone(
     folder: Path, write: Callable[[Store], object]
 ) -> None:
-    store = FolderStore(folder)
-    folder.rmdir()
+    study = FolderStore(folder).at("study")
+    assert FolderStore(folder).create("study/study.json", b"{}")
+    shutil.rmtree(folder / "study")
 
     with pytest.raises(StoreLost, match=r"cannot be written .*resume"):
-        write(store)
-    assert not folder.exists()
+        write(study)
+    assert not (folder / "study").exists()
 
 
 def test_a_folder_is_made_by_the_first_object_that_is_created(folder: Path) -> None:

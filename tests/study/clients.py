@@ -107,6 +107,10 @@ class Place:
         """Find the workers that stand in this folder, without the parent that forked them."""
         return [each for each in self.processes() if _is_worker(each.parent())]
 
+    def parent(self) -> psutil.Process:
+        """Find the process that forks the workers; it is there between two packs too."""
+        return next(each for each in self.processes() if not _is_worker(each.parent()))
+
     def processes(self) -> list[psutil.Process]:
         """Find workers and their parent."""
         found: list[psutil.Process] = []
@@ -120,7 +124,10 @@ class Place:
 
 
 def _is_worker(process: psutil.Process | None) -> bool:
-    return process is not None and "sweep.worker" in process.cmdline()
+    try:
+        return process is not None and "sweep.worker" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def finish(client: subprocess.Popen[str], *, within_s: float = 120.0) -> Ended:

@@ -67,9 +67,7 @@ def test_a_parent_of_workers_that_is_killed_is_started_again(place: Place) -> No
     client = place.start("x=range(0,12)", "epoch_s=0.05", "hydra.launcher.parallelism=2")
     wait_until(lambda: len(place.ended()) >= 2)
 
-    parent = place.workers()[0].parent()
-    assert parent is not None
-    parent.send_signal(signal.SIGKILL)
+    place.parent().send_signal(signal.SIGKILL)
 
     assert finish(client).code == 0
     assert place.ended() == list(range(12))

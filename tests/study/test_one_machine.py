@@ -75,6 +75,36 @@ def wait_for_a_record(place: Path) -> None:
     raise AssertionError("no trial ended in 30 s")
 
 
+def kill_without_a_word(client: subprocess.Popen[str], place: Path) -> Path:
+    """Kill the client and its workers while a trial runs; return an attempt that stays open."""
+    own = psutil.Process(client.pid)
+    own.suspend()  # it neither replaces its workers nor tells them to stop
+    parent = own.children()[0]
+    for _ in range(200):
+        stopped = [parent, *parent.children()]
+        for process in stopped:
+            process.suspend()
+        found = [file for file in begun(place) if "closed" not in json.loads(file.read_text())]
+        if found:
+            for process in (*reversed(stopped), own):
+                process.kill()
+            client.communicate()
+            return found[0]
+        for process in stopped:
+            process.resume()
+        own.resume()  # it gives out the next packs
+        time.sleep(0.05)
+        own.suspend()
+    raise AssertionError("no attempt was under way in 10 s")
+
+
+def begun(place: Path) -> list[Path]:
+    """List the attempts whose trial has begun."""
+    packs = place / "sweep-store/s/packs"
+    marked = [file.parent for file in sorted(packs.glob("*/results-1-0001.jsonl"))]
+    return [folder / "attempt-1.json" for folder in marked]
+
+
 def states(place: Path) -> dict[str, int]:
     found = [str(record["state"]) for record in records(place)]
     return {state: found.count(state) for state in sorted(set(found))}
@@ -102,6 +132,27 @@ def test_max_failed_stops_a_study_that_only_fails(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert 5 < found["FAILED"] < 60
     assert found["FAILED"] + found["CANCELLED"] == 200
+
+
+def test_beyond_max_failed_resume_says_why_it_trains_nothing(tmp_path: Path) -> None:
+    run(launch("x=range(0,30)", "fault=error", "hydra.launcher.max_failed=2"), tmp_path)
+    before = states(tmp_path)
+
+    again = run(verb("resume", "s"), tmp_path)
+
+    assert again.returncode == 1
+    assert "more than max_failed=2" in again.stdout
+    assert "--rerun failed" in again.stdout
+    assert states(tmp_path) == before
+
+
+def test_resume_packs_as_the_study_was_told_to(tmp_path: Path) -> None:
+    run(launch("x=range(0,20)", "fault=error", "hydra.launcher.pack.size=5"), tmp_path)
+
+    run(verb("resume", "s", "--rerun", "failed"), tmp_path)
+
+    second = json.loads((tmp_path / "sweep-store/s/rounds/0002.json").read_text())
+    assert [len(trials) for _, trials in second["packs"]] == [5, 5, 5, 5]
 
 
 def test_without_a_limit_200_failures_in_a_row_are_all_told(tmp_path: Path) -> None:
@@ -136,15 +187,7 @@ def test_rerun_refuses_a_state_that_there_is_not(tmp_path: Path) -> None:
 def test_what_a_given_up_attempt_writes_later_does_not_count(tmp_path: Path) -> None:
     client = start(launch("x=1,2,3,4,5,6", "epoch_s=0.3"), tmp_path)
     wait_for_a_record(tmp_path)
-    time.sleep(0.4)  # the next packs have begun: a trial takes 0.9 s
-    client.kill()
-    client.communicate()
-    packs = tmp_path / "sweep-store/s/packs"
-    unfinished = next(
-        file
-        for file in sorted(packs.glob("*/attempt-1.json"))
-        if "closed" not in json.loads(file.read_text())
-    )
+    unfinished = kill_without_a_word(client, tmp_path)
     assert run(verb("resume", "s"), tmp_path).returncode == 0
     before = run(verb("status", "s", "--json"), tmp_path).stdout
     late = unfinished.with_name("results-1-0001.jsonl")
