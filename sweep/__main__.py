@@ -9,6 +9,7 @@ VERBS = {
     "plan": "show what a multirun would do: trials, packs, cost; nothing is written",
     "status": "show how far the studies of a store are",
     "resume": "train what a study has no record of",
+    "attach": "follow a study that goes on without its client",
     "cancel": "stop a study; what is done is kept",
     "logs": "print what the workers of a study printed",
     "report": "write a study's report as one HTML file",

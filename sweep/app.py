@@ -14,6 +14,7 @@ from sweep.errors import SweepError
 from sweep.plan.application import (
     ATTRIBUTE,
     Application,
+    Checkpoints,
     Cost,
     Epoch,
     OnEpoch,
@@ -104,16 +105,24 @@ def run(tree: Tree, on_epoch: OnEpoch) -> Result:
 
     Raises BadInput for settings or data that cannot be used.
     """
+    return run_on(tree, on_epoch, None)
+
+
+def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Result:
+    """Train one resolved configuration from its last checkpoint, and keep further ones.
+
+    Raises BadInput for settings or data that cannot be used.
+    """
     import numpy as np
 
-    from sweep.train import loop
+    from sweep.train import loop, story
 
-    def tell(epoch: loop.Epoch) -> bool:
+    def tell(epoch: story.Epoch) -> bool:
         metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
         on_epoch(Epoch(epoch.number, metrics))
         return False
 
-    trained = loop.train(schema.parse(tree), on_epoch=tell)
+    trained = loop.train(schema.parse(tree), on_epoch=tell, checkpoints=checkpoints)
     weights: bytes | None = None
     if trained.weights:
         buffer = io.BytesIO()
@@ -205,8 +214,10 @@ APPLICATION = Application(
     shape=Facet(schema.PACK_KEYS, shape),
     cost=Facet(COST_KEYS, cost),
     data=Facet(DATA_KEYS, data_hash),
+    paths=("data.path",),
     warm=warm,
     run=run,
+    run_on=run_on,
     baselines=baselines,
     crown=crown,
     tracking=tracking,

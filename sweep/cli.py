@@ -21,6 +21,7 @@ from sweep.store import open_store
 from sweep.study.launching import store_address
 from sweep.study.reading import find_study, list_studies, read_rounds, read_study
 from sweep.study.resuming import resume as resume_study
+from sweep.study.siting import prepare, site_again
 from sweep.study.standing import Standing, standing, table
 from sweep.task import application_of, load_task
 
@@ -35,6 +36,9 @@ StoreOption = Annotated[
     str | None, typer.Option("--store", help="where studies are; else SWEEP_STORE, ./sweep-store")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON value instead of a table")]
+ContextOption = Annotated[
+    str | None, typer.Option(help="of the kubeconfig; else the one it was started with")
+]
 StudyArgument = Annotated[str, typer.Argument(help="the study's name, as it was printed")]
 
 ANY_WORDS = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -97,20 +101,52 @@ def resume(
     study: StudyArgument,
     store: StoreOption = None,
     parallelism: Annotated[int | None, typer.Option(min=1, help="packs at a time")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="local or kubernetes; else where it ran before")
+    ] = None,
+    context: ContextOption = None,
     rerun: Annotated[
         str | None, typer.Option(help="train these again too: failed, infeasible, or both by comma")
     ] = None,
 ) -> int:
     """Train what a study has no record of, with numbers as if it had not stopped."""
     place = open_store(store_address(store, env=os.environ))
-    application = _application(find_study(place, study).url)
+    found = find_study(place, study)
+    states = _states(rerun)
+    site = site_again(
+        read_rounds(found)[-1].cluster,
+        env=os.environ,
+        parallelism=parallelism,
+        context=context,
+        cluster=cluster,
+    )
+    prepare(site)
+    application = _application(found.url)
     return resume_study(
         study,
         address=place.url,  # whole: the working directory is another now
         application=application,
         console=Console(highlight=False),
-        parallelism=parallelism,
-        rerun=_states(rerun),
+        site=site,
+        rerun=states,
+    )
+
+
+@cli.command()
+def attach(study: StudyArgument, store: StoreOption = None, context: ContextOption = None) -> int:
+    """Follow a study that goes on without its client, and sum it up at its end."""
+    from sweep.study.attaching import attach as attach_study
+
+    place = open_store(store_address(store, env=os.environ))
+    found = find_study(place, study)
+    site = site_again(read_rounds(found)[-1].cluster, env=os.environ, context=context)
+    prepare(site)
+    return attach_study(
+        study,
+        address=place.url,
+        application=_application(found.url),
+        console=Console(highlight=False),
+        site=site,
     )
 
 
@@ -149,12 +185,12 @@ def report(
 
 
 @cli.command()
-def cancel(study: StudyArgument, store: StoreOption = None) -> int:
+def cancel(study: StudyArgument, store: StoreOption = None, context: ContextOption = None) -> int:
     """Stop a study wherever it runs; what is done is kept, and `resume` does the rest."""
-    from sweep.study.stopping import cancel as cancel_study
+    from sweep.study.cancelling import cancel as cancel_study
 
     place = find_study(open_store(store_address(store, env=os.environ)), study)
-    print(cancel_study(place, conducted=standing(place).conducted))  # noqa: T201
+    print(cancel_study(place, env=os.environ, context=context))  # noqa: T201
     return 0
 
 

@@ -15,13 +15,14 @@ class Stage(Enum):
 
     STARTED = "started"
     ENDED = "ended"
+    NOTE = "note"  # nothing changed, but a person should know
 
 
 @dataclass(frozen=True, slots=True)
 class PackEvent:
-    """One thing that happened to one pack, in words that a person may read."""
+    """One thing that happened, in words that a person may read."""
 
-    pack: int
+    pack: int | None  # None: of the round as a whole
     stage: Stage
     text: str = ""
     verdict: Verdict | None = None  # once it ended
@@ -35,6 +36,7 @@ class Work:
     store: str  # address
     study: str
     round: int
+    round_hash: str
     packs: Sequence[int]
     task: str
     max_attempts: int  # counted ends of one pack before it is given up
@@ -43,8 +45,14 @@ class Work:
 class Cluster(Protocol):
     """Runs the packs of one round, each by `python -m sweep.worker` or its like."""
 
+    lasting: bool
+    """What it runs goes on without this client."""
+
     def submit(self, work: Work) -> None:
         """Take a round in; the same round twice is taken once."""
+
+    def adopt(self, work: Work) -> bool:
+        """Follow a round that is under way already; tell whether there is one."""
 
     def observe(self, timeout_s: float) -> list[PackEvent]:
         """Wait for news, at most `timeout_s`, and return it in order."""
@@ -55,3 +63,6 @@ class Cluster(Protocol):
 
     def stop(self, grace_s: float) -> None:
         """End what runs: ask first, kill after the grace; nothing waits afterwards."""
+
+    def remove(self) -> None:
+        """Clear away a round that is over but for packs that were lost with their nodes."""

@@ -12,14 +12,23 @@ ROOT = Path("/sys/fs/cgroup")
 def usable_cpus(*, root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> int:
     """Return the number of CPUs by affinity and cgroup quota, at least 1.
 
-    os.cpu_count() sees the machine, not the container's limit.
+    os.cpu_count() sees the machine, not the container's limit. A part of a CPU counts as one.
     """
+    return math.ceil(_cpus(root, own))
+
+
+def whole_cpus(*, root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the number of whole CPUs by affinity and cgroup quota, at least 1."""
+    return max(1, math.floor(_cpus(root, own)))
+
+
+def _cpus(root: Path, own: Path) -> float:
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:
         allowed = os.cpu_count() or 1
     quotas = [q for folder in _folders(root, own) if (q := _quota(folder)) is not None]
-    return max(1, min([allowed, *(math.ceil(quota) for quota in quotas)]))
+    return min([allowed, *quotas])
 
 
 def _folders(root: Path, own: Path) -> list[Path]:

@@ -36,6 +36,7 @@ class LocalCluster:
     """
 
     def __init__(self, *, workers: int) -> None:
+        self.lasting = False
         self.workers = workers  # packs at a time; halved when memory runs out
         self.work: Work | None = None
         self.waiting: deque[int] = deque()
@@ -60,6 +61,13 @@ class LocalCluster:
             self._tell(_order(work))
         else:
             self._start(work)
+
+    def adopt(self, work: Work) -> bool:  # noqa: ARG002  its workers ended with their client
+        """Tell that no local round outlives its client."""
+        return False
+
+    def remove(self) -> None:
+        """Clear nothing away: no local pack is lost with a node."""
 
     @property
     def finished(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sweep.plan.facets import Facet, Flat
 from sweep.plan.trial import Failure, State, Value
@@ -48,6 +48,26 @@ class Epoch:
 OnEpoch = Callable[[Epoch], None]
 
 
+class Checkpoints(Protocol):
+    """Lets a trial go on where an earlier attempt stood; the bytes are the application's own.
+
+    They must be in a form whose reading executes nothing.
+    """
+
+    @property
+    def last(self) -> bytes | None:
+        """What was last kept of this trial, None where it is to begin."""
+
+    def reject(self, why: str) -> None:
+        """Say that `last` is of no use, so that the trial begins from its seed."""
+
+    def wanted(self) -> bool:
+        """Tell whether to keep a checkpoint now: to be asked often, at a consistent point."""
+
+    def keep(self, state: bytes) -> None:
+        """Keep a checkpoint; does not return where this process has to end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Winner:
     """What is kept of the winning configuration, one of its seeds."""
@@ -71,9 +91,12 @@ class Application:
     shape: Facet[Hashable]  # equal for trials that may share a pack
     cost: Facet[Cost]
     data: Facet[Mapping[str, str]]  # reads the data: name to hash; raises BadInput
+    paths: Sequence[str] = ()  # keys that name files of data, which other machines need too
     warm: Callable[[], None]  # imports what every trial needs
     run: Callable[[Tree, OnEpoch], Result]
     baselines: Callable[[Tree], Scores]
     crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
     tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
     loader: str  # module:function that opens the files of Winner.model
+    # As `run`, but goes on from a checkpoint; without it an interrupted trial begins anew.
+    run_on: Callable[[Tree, OnEpoch, Checkpoints], Result] | None = None

@@ -22,6 +22,7 @@ class Verdict(Enum):
     DONE = "done"
     AGAIN = "again"  # not counted: nobody's fault
     COUNT = "count"  # one more try, of those that the pack has
+    LOST = "lost"  # its node went silent: a later round has the pack, what it writes is ignored
     FAIL_PACK = "fail pack"
     FAIL_ROUND = "fail round"
 

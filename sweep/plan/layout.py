@@ -12,6 +12,7 @@ BASELINES = "baselines.json"
 WINNER = "winner.json"
 PARENT_RUN = "parent-run.json"
 LEASE = "lease.json"
+SPENDING = "spending.json"
 REPORT = "report/report.html"
 LEADERBOARD = "report/leaderboard.csv"
 PROBE = "probe"
@@ -21,6 +22,7 @@ TRIALS = "trials/"
 FAILURES = "failures/"
 
 _ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
+_CHECKPOINT = re.compile(r"trials/(\d+)/checkpoint-(\d+)-(\d+)")
 _RESULTS = re.compile(r"packs/(\d+)/results-(\d+)-(\d+)\.jsonl")
 
 
@@ -66,6 +68,17 @@ def trial_prefix(trial: int) -> str:
 def weights_key(trial: int) -> str:
     """Name the weights of a trial's best epoch."""
     return f"{trial_prefix(trial)}weights"
+
+
+def checkpoint_key(trial: int, *, pack: int, attempt: int) -> str:
+    """Name where an attempt keeps how far a trial is."""
+    return f"{trial_prefix(trial)}checkpoint-{pack:05d}-{attempt}"
+
+
+def checkpoint_of(key: str) -> tuple[int, int] | None:
+    """Read pack and attempt off a checkpoint's key: the later the larger; None for another."""
+    match = _CHECKPOINT.fullmatch(key)
+    return (int(match[2]), int(match[3])) if match else None
 
 
 def model_prefix(trial: int) -> str:

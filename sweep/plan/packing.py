@@ -46,6 +46,14 @@ def local_capacity(trials: int, *, workers: int, most: int = 16) -> int:
     return max(1, min(most, trials // (8 * workers)))
 
 
+def pod_capacity(trials: int, *, pods: int, lanes: int, most: int = 1000) -> int:
+    """Choose a capacity that gives each pod about four packs, for a pod takes seconds to start.
+
+    A pack never has fewer trials than the pod trains at a time.
+    """
+    return max(lanes, min(most, math.ceil(trials / (4 * pods))))
+
+
 def _deal(group: Sequence[Trial], *, capacity: int) -> list[list[Trial]]:
     # Equal parts rather than full packs and a remainder: the last pack decides when a round ends.
     parts = math.ceil(len(group) / capacity)

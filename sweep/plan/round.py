@@ -55,6 +55,7 @@ class Round:
     packs: Sequence[Pack]
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from, if they do
     fences: Mapping[str, int] = field(default_factory=dict)  # records file to the bytes that count
+    cluster: Mapping[str, Value] = field(default_factory=dict)  # kind, and where its Job is
 
 
 def check_study_name(name: str) -> str:
@@ -101,12 +102,23 @@ def study_from_bytes(data: bytes, *, where: str) -> Study:
 
 def round_to_bytes(round_: Round) -> bytes:
     """Write one round; trials stand as rows, their keys once per shape."""
+    body = _round_body(round_)
+    body["hash"] = digest(body)
+    return _dump(body)
+
+
+def round_hash(round_: Round) -> str:
+    """Hash a round, as its file and its Job carry it."""
+    return digest(_round_body(round_))
+
+
+def _round_body(round_: Round) -> dict[str, Value]:
     shapes: dict[tuple[str, ...], int] = {}
     rows: list[list[Value]] = []
     for trial in round_.trials:
         shape = shapes.setdefault(tuple(trial.values), len(shapes))
         rows.append([trial.number, trial.base, shape, trial.same_as, *trial.values.values()])
-    body: dict[str, Value] = {
+    return {
         "format": FORMAT,
         "round": round_.number,
         "bases": [{"overrides": list(b.overrides), "config": b.config} for b in round_.bases],
@@ -116,9 +128,8 @@ def round_to_bytes(round_: Round) -> bytes:
         "packs": [[p.number, list(p.trials)] for p in round_.packs],
         "hydra": round_.hydra,
         "fences": round_.fences,
+        "cluster": round_.cluster,
     }
-    body["hash"] = digest(body)
-    return _dump(body)
 
 
 def round_from_bytes(data: bytes, *, where: str) -> Round:
@@ -139,6 +150,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
             packs=[Pack(number, tuple(trials)) for number, trials in body["packs"]],
             hydra=body["hydra"],
             fences=body["fences"],
+            cluster=body.get("cluster", {}),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptPlan(f"{where}: not a round ({error!r}); restore the file") from None

@@ -64,11 +64,16 @@ class Record:
     round: int = 1
     started: float = 0.0  # UTC seconds since 1970
     finished: float = 0.0
-    cpu_seconds: float = 0.0
+    cpu_seconds: float = 0.0  # that went into the result, those before its checkpoint included
+    gpu_seconds: float = 0.0  # the same, of a GPU held
+    attempt_cpu_seconds: float = 0.0  # of this attempt alone, whatever came of it
+    attempt_gpu_seconds: float = 0.0
+    continued: str | None = None  # key of the checkpoint that it went on from
     device: str = "cpu"
     versions: Mapping[str, str] = field(default_factory=dict)
     value: Value = None  # what the task returned, as encode_value wrote it
     weights: str | None = None  # store key of the weights, where they were kept
+    reused_from: str | None = None  # study/trial that was trained, where this one was not
 
 
 def to_json(record: Record) -> dict[str, Value]:
@@ -94,10 +99,15 @@ def to_json(record: Record) -> dict[str, Value]:
         "started": record.started,
         "finished": record.finished,
         "cpu_seconds": record.cpu_seconds,
+        "gpu_seconds": record.gpu_seconds,
+        "attempt_cpu_seconds": record.attempt_cpu_seconds,
+        "attempt_gpu_seconds": record.attempt_gpu_seconds,
+        "continued": record.continued,
         "device": record.device,
         "versions": dict(record.versions),
         "value": record.value,
         "weights": record.weights,
+        "reused_from": record.reused_from,
     }
 
 
@@ -122,10 +132,15 @@ def from_json(data: Mapping[str, Value]) -> Record:
             started=float(data.get("started", 0.0)),
             finished=float(data.get("finished", 0.0)),
             cpu_seconds=float(data.get("cpu_seconds", 0.0)),
+            gpu_seconds=float(data.get("gpu_seconds", 0.0)),
+            attempt_cpu_seconds=float(data.get("attempt_cpu_seconds", data.get("cpu_seconds", 0))),
+            attempt_gpu_seconds=float(data.get("attempt_gpu_seconds", data.get("gpu_seconds", 0))),
+            continued=data.get("continued"),
             device=str(data.get("device", "cpu")),
             versions=dict(data.get("versions", {})),
             value=data.get("value"),
             weights=data.get("weights"),
+            reused_from=data.get("reused_from"),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error_:
         raise ValueError(f"not a record: {error_!r}") from error_

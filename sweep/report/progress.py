@@ -31,6 +31,9 @@ class Display(Protocol):
     def add(self, record: Record, *, now: float) -> None:
         """Take in a terminal record."""
 
+    def note(self, line: str, *, now: float) -> None:
+        """Say something that is no result, at once."""
+
     def tick(self, *, running: int, now: float) -> None:
         """Tell how many trials are under way; to be called a few times a second."""
 
@@ -66,6 +69,11 @@ class PlainDisplay:
             self._say(line)
         else:
             self._say_state_in_time()
+
+    def note(self, line: str, *, now: float) -> None:
+        """Say something that is no result, at once."""
+        self._now = now
+        self._say(line)
 
     def tick(self, *, running: int, now: float) -> None:
         """Say the state where nothing was said for long."""
@@ -111,6 +119,11 @@ class LiveDisplay:
         if line and news in (News.FAILED, News.INFEASIBLE):
             style = "red" if news is News.FAILED else "yellow"
             self._live.console.print(Text(line, style=style))
+        self._draw_in_time(now)
+
+    def note(self, line: str, *, now: float) -> None:
+        """Say something that is no result, in a line that stays."""
+        self._live.console.print(Text(line, style="yellow"))
         self._draw_in_time(now)
 
     def tick(self, *, running: int, now: float) -> None:

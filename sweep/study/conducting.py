@@ -8,16 +8,17 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from rich.console import Console
 
 from sweep.clock import CLOCK
 from sweep.cluster import Cluster, PackEvent, Stage, Work
-from sweep.errors import BadInput, Interrupted
+from sweep.errors import BadInput, Detached, Interrupted
 from sweep.plan import layout
 from sweep.plan.exits import Exit, Verdict
 from sweep.plan.facets import Flat
-from sweep.plan.round import Base, Round, Study, all_trials
+from sweep.plan.round import Base, Round, Study, all_trials, round_hash
 from sweep.plan.trial import Record, State, Trial
 from sweep.report.leaderboard import Leaderboard, rank
 from sweep.report.narration import Subject
@@ -31,6 +32,7 @@ from sweep.study.reading import Reader
 from sweep.study.stopping import CANCELLED, ask_to_stop, asked_to_stop
 
 LOOK_EVERY_S = 0.25
+REMOTE_LOOK_EVERY_S = 2.0
 GRACE_S = 5.0
 PROBE_BYTES = 1 << 16  # an empty file fits on a full disk
 
@@ -81,6 +83,7 @@ class Conducted:
 
     studied: Studied
     problems: Mapping[int, str]  # pack to why it was given up
+    lost: frozenset[int] = frozenset()  # packs whose node went silent
 
 
 def conduct(
@@ -91,23 +94,20 @@ def conduct(
     workers: int,
     console: Console,
     echo: Callable[[int], None] | None = None,
+    detach: bool = False,
+    adopt: bool = False,
 ) -> Conducted:
     """Run one round and wait for its end; the caller holds the study's lease.
 
-    `echo` is called with each pack that ended, to show what it printed.
+    `echo` is called with each pack that ended, to show what it printed. `adopt` follows a round
+    that runs already, and starts nothing.
 
-    Raises Interrupted after Ctrl-C, with the workers ended and the way to go on; StoreLost and
-    BadInput as they come from store and workers.
+    Raises Interrupted after Ctrl-C and where a person cancels, with the way to go on; Detached
+    once the round runs without us, where `detach` asks for it; StoreLost, Unreachable and BadInput
+    as they come from store, cluster and workers. What ends with its client is ended.
     """
-    study, round_ = state.study, plan.round
-    work = Work(
-        store=_parent_address(state.place, study.name),
-        study=study.name,
-        round=round_.number,
-        packs=[pack.number for pack in round_.packs],
-        task=study.task,
-        max_attempts=_ends_of_a_pack(study, round_),
-    )
+    study = state.study
+    work = work_of(state, plan.round)
     now = CLOCK.now()
     tally = Tally(
         {number: cost.flop for number, cost in plan.costs.items()},
@@ -119,23 +119,45 @@ def conduct(
         title=f"study {study.name}", objective=study.objective, label=_labels(state).__getitem__
     )
     problems: dict[int, str] = {}
+    lost: set[int] = set()
     parent = ParentRun(state.place, study)
     try:
-        cluster.submit(work)
+        _begin(cluster, work, adopt=adopt)
         parent.start()
+        if detach:
+            _detach(state)
         with open_display(tally, subject=subject, console=console, now=now) as display:
-            _follow(state, cluster, display=display, problems=problems, echo=echo)
+            _follow(state, cluster, display=display, problems=problems, lost=lost, echo=echo)
     except KeyboardInterrupt:
+        if cluster.lasting:
+            raise Interrupted(how_to_come_back(state)) from None
         cluster.stop(GRACE_S)
         state.reader.look()
         raise Interrupted(how_to_go_on(state)) from None
     except BaseException:
-        cluster.stop(GRACE_S)
+        if not cluster.lasting:
+            cluster.stop(GRACE_S)
         raise
     finally:
         parent.join()
+    if lost:
+        cluster.remove()
     state.reader.look()
-    return Conducted(studied=state, problems=problems)
+    return Conducted(studied=state, problems=problems, lost=frozenset(lost))
+
+
+def work_of(state: Studied, round_: Round) -> Work:
+    """Describe a round to a cluster."""
+    study = state.study
+    return Work(
+        store=_parent_address(state.place, study.name),
+        study=study.name,
+        round=round_.number,
+        round_hash=round_hash(round_),
+        packs=[pack.number for pack in round_.packs],
+        task=study.task,
+        max_attempts=_ends_of_a_pack(study, round_),
+    )
 
 
 def who() -> str:
@@ -154,12 +176,35 @@ def how_to_go_on(state: Studied, why: str = "interrupted") -> str:
     )
 
 
+def how_to_come_back(state: Studied) -> str:
+    """Tell that the round goes on without us, and how to follow or stop it."""
+    name, store = state.study.name, shlex.quote(state.place.url.rpartition("/")[0])
+    verbs = ("attach", "status", "cancel")
+    lines = "".join(f"\n  python -m sweep {verb} {name} --store {store}" for verb in verbs)
+    return f"study {name} goes on without this client:{lines}"
+
+
+def _begin(cluster: Cluster, work: Work, *, adopt: bool) -> None:
+    if not adopt:
+        cluster.submit(work)
+    elif not cluster.adopt(work):
+        raise BadInput(
+            f"round {work.round} of study {work.study} does not run any more; "
+            f"`python -m sweep resume {work.study}` does what is left"
+        )
+
+
+def _detach(state: Studied) -> NoReturn:
+    raise Detached(how_to_come_back(state))
+
+
 def _follow(
     state: Studied,
     cluster: Cluster,
     *,
     display: Display,
     problems: dict[int, str],
+    lost: set[int],
     echo: Callable[[int], None] | None,
 ) -> None:
     running: set[int] = set()
@@ -167,18 +212,25 @@ def _follow(
     stopping = False
     while not cluster.finished:
         ended: set[int] = set()
-        for event in cluster.observe(LOOK_EVERY_S):
-            _note(state, event, running, ended, problems)
-            if echo is not None and event.stage is Stage.ENDED:
+        for event in cluster.observe(REMOTE_LOOK_EVERY_S if cluster.lasting else LOOK_EVERY_S):
+            if event.stage is Stage.NOTE:
+                display.note(event.text, now=CLOCK.now())
+            _note(state, event, running, ended, problems, lost)
+            if echo is not None and event.stage is Stage.ENDED and event.pack is not None:
                 echo(event.pack)
-        for record in state.reader.look(sorted(running | ended)):
+        # A store that is not on this machine is listed once, not once a pack.
+        for record in state.reader.look(None if cluster.lasting else sorted(running | ended)):
             display.add(record, now=CLOCK.now())
         display.tick(running=len(running), now=CLOCK.now())
         failed = state.reader.ledger.count(State.FAILED)
         if limit is not None and failed > limit and not stopping:
             stopping = True
             ask_to_stop(state.place, f"{failed} trials failed, more than max_failed={limit}")
+            if cluster.lasting:
+                cluster.stop(GRACE_S)
         if asked_to_stop(state.place) == CANCELLED:
+            if cluster.lasting:
+                cluster.stop(GRACE_S)
             raise Interrupted(how_to_go_on(state, "cancelled"))
 
 
@@ -188,18 +240,24 @@ def _note(
     running: set[int],
     ended: set[int],
     problems: dict[int, str],
+    lost: set[int],
 ) -> None:
+    if event.stage is Stage.NOTE:
+        return
+    if event.verdict is Verdict.FAIL_ROUND:
+        raise BadInput(f"no pack can run here: {event.text}; see the packs' logs in the store")
+    assert event.pack is not None
     if event.stage is Stage.STARTED:
         running.add(event.pack)
         return
     running.discard(event.pack)
     ended.add(event.pack)
+    if event.verdict is Verdict.LOST:
+        lost.add(event.pack)
     if event.code == Exit.STORE_AWAY:
         state.place.write(layout.PROBE, bytes(PROBE_BYTES))  # raises where we cannot write either
-    if event.verdict in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
+    if event.verdict is Verdict.FAIL_PACK:
         problems[event.pack] = event.text
-    if event.verdict is Verdict.FAIL_ROUND:
-        raise BadInput(f"no pack can run here: {event.text}; see the packs' logs in the store")
 
 
 def _labels(state: Studied) -> dict[int, str]:

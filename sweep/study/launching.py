@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from sweep.cluster.cpus import usable_cpus
-from sweep.cluster.local import LocalCluster
+from sweep.cluster import Cluster
 from sweep.compose import Composition
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
@@ -23,14 +23,15 @@ from sweep.plan.round import Round, Study, check_study_name, study_name
 from sweep.plan.trial import Record, Value
 from sweep.schema import flatten, unflatten
 from sweep.store import Store, open_store
-from sweep.study.conducting import Studied, conduct, how_to_go_on, studied, who
+from sweep.study.conducting import Conducted, Studied, conduct, how_to_go_on, studied, who
 from sweep.study.finishing import finish, give_up
 from sweep.study.opening import add_round, open_study, surroundings
 from sweep.study.outline import Outline, grid, outline
+from sweep.study.rounds import next_round
 from sweep.study.showing import choose_tracking
+from sweep.study.siting import Site, choose_site, open_cluster, prepare, whole
+from sweep.study.stopping import asked_to_stop
 from sweep.study.telling import announce, describe
-
-CLUSTERS = ("auto", "local", "kubernetes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,31 +59,37 @@ class Session:
     store: Store
     place: Store
     study: Study
-    cluster: LocalCluster
-    workers: int
+    cluster: Cluster
+    site: Site
     rounds: list[Round] = field(default_factory=list)
 
 
 def show_plan(request: Request, *, console: Console) -> None:
     """Print what a launch would do; nothing is written."""
-    workers = _workers(request.options)
-    plan = _outline(request, workers=workers)
-    describe(plan, request.composition, workers=workers, where=_where(request), console=console)
+    site = choose_site(request.options, env=request.env)
+    plan = _outline(request, site=site)
+    describe(plan, request.composition, site=site, console=console)
 
 
 def open_session(request: Request, *, console: Console) -> Session:
     """Check a multirun, announce it, and write its study.
 
-    Raises BadInput before anything is written.
+    Raises BadInput before anything is written, Unreachable.
     """
-    where = _where(request)
-    store = open_store(store_address(request.options.get("store"), env=request.env))
-    workers = _workers(request.options)
-    plan = _outline(request, workers=workers)
-    study = _study(request, facts={"data": dict(plan.data)})
-    announce(study, plan, store=store, workers=workers, where=where, console=console)
+    site = choose_site(request.options, env=request.env)
+    prepare(site)
+    store = open_store(store_address(request.options.get("store"), env=request.env, site=site))
+    if site.settings is not None and store.url.startswith("file://"):
+        raise BadInput(
+            f"store {store.url} is a folder of this machine, which no pod sees; "
+            "name one by hydra.launcher.store=s3://BUCKET/PREFIX"
+        )
+    plan = _outline(request, site=site)
+    study = _study(request, facts={"data": dict(plan.data)}, site=site)
+    cluster = open_cluster(site)
+    announce(study, plan, store=store, site=site, console=console)
     place = open_study(store, study)
-    return Session(store, place, study, LocalCluster(workers=workers), workers)
+    return Session(store, place, study, cluster, site)
 
 
 def launch(session: Session, request: Request, *, console: Console) -> Mapping[int, Record]:
@@ -94,46 +101,65 @@ def launch(session: Session, request: Request, *, console: Console) -> Mapping[i
         packs = [pack.number for round_ in session.rounds for pack in round_.packs]
         plan = _outline(
             request,
-            workers=session.workers,
+            site=session.site,
             number=len(session.rounds) + 1,
             first_pack=1 + max(packs, default=-1),
         )
-        plan = replace(plan, round=replace(plan.round, hydra=request.hydra))
+        plan = replace(
+            plan, round=replace(plan.round, hydra=request.hydra, cluster=session.site.note)
+        )
         add_round(session.place, plan.round)
         session.rounds.append(plan.round)
         state = studied(session.place, session.study, session.rounds)
-        return run_round(
+        return run_rounds(
             state,
             plan,
-            request.application,
+            session.rounds,
+            application=request.application,
             cluster=session.cluster,
-            workers=session.workers,
+            site=session.site,
             console=console,
+            detach=bool(request.options.get("detach")),
         )
 
 
-def run_round(
+def run_rounds(
     state: Studied,
     plan: Outline,
-    application: Application | None,
+    rounds: list[Round],
     *,
-    cluster: LocalCluster,
-    workers: int,
+    application: Application | None,
+    cluster: Cluster,
+    site: Site,
     console: Console,
+    detach: bool = False,
+    adopt: bool = False,
 ) -> Mapping[int, Record]:
-    """Conduct a round, and finish the study as far as it goes; records include twins."""
+    """Conduct a round, and one more for packs that were lost with their nodes, then finish.
+
+    The study is finished as far as it goes; records include twins. Rounds that are added stand in
+    `rounds` too.
+    """
+    follow = partial(
+        conduct,
+        state,
+        cluster=cluster,
+        workers=site.workers * site.lanes,
+        console=console,
+        echo=None if application or cluster.lasting else lambda pack: _echo(state, pack),
+    )
     try:
-        done = conduct(
-            state,
-            plan,
-            cluster=cluster,
-            workers=workers,
-            console=console,
-            echo=None if application else lambda pack: _echo(state, pack),
-        )
+        done = follow(plan, detach=detach, adopt=adopt)
+        while done.lost:
+            plan = _round_of_the_lost(state, done, rounds, application, site)
+            add_round(state.place, plan.round)
+            rounds.append(plan.round)
+            state.reader.fences = {**state.reader.fences, **plan.round.fences}
+            done = follow(plan)
     except Interrupted:
-        state.reader.look()
-        give_up(state)
+        if not cluster.lasting or asked_to_stop(state.place) is not None:
+            state.reader.look()
+            give_up(state)
         raise
     try:
         finish(state, application=application, problems=done.problems, console=console)
@@ -143,9 +169,22 @@ def run_round(
     return resolve_twins(state.records, twins)
 
 
-def store_address(given: Value, *, env: Mapping[str, str]) -> str:
-    """Choose the store: the one given, SWEEP_STORE, or ./sweep-store."""
-    return str(given or env.get("SWEEP_STORE") or "sweep-store")
+def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = None) -> str:
+    """Choose the store: the one given, SWEEP_STORE, the release's, or ./sweep-store."""
+    release = site.store if site else None
+    return str(given or env.get("SWEEP_STORE") or release or "sweep-store")
+
+
+def _round_of_the_lost(
+    state: Studied,
+    done: Conducted,
+    rounds: Sequence[Round],
+    application: Application | None,
+    site: Site,
+) -> Outline:
+    trials = {t for p in rounds[-1].packs if p.number in done.lost for t in p.trials}
+    missing = [t for t in state.trials if t.number in trials and t.number not in state.records]
+    return next_round(state, rounds, missing, application, site=site)
 
 
 def _echo(state: Studied, pack: int) -> None:
@@ -158,15 +197,15 @@ def _echo(state: Studied, pack: int) -> None:
     sys.stdout.flush()
 
 
-def _outline(request: Request, *, workers: int, number: int = 1, first_pack: int = 0) -> Outline:
+def _outline(request: Request, *, site: Site, number: int = 1, first_pack: int = 0) -> Outline:
     composition, options = request.composition, request.options
-    _whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
-    _whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
+    whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
+    whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
     return outline(
         composition.bases,
         composition.trials,
         application=request.application,
-        workers=workers,
+        site=site,
         pack_size=_pack_size(options),
         number=number,
         first_pack=first_pack,
@@ -176,12 +215,12 @@ def _outline(request: Request, *, workers: int, number: int = 1, first_pack: int
 def _pack_size(options: Mapping[str, Value]) -> int | None:
     size = dict(options.get("pack") or {}).get("size")
     recycle = options.get("recycle") or None
-    _whole("hydra.launcher.pack.size", size, least=1)
-    _whole("hydra.launcher.recycle", recycle, least=1)
+    whole("hydra.launcher.pack.size", size, least=1)
+    whole("hydra.launcher.recycle", recycle, least=1)
     return min((n for n in (size, recycle) if n), default=None)
 
 
-def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
+def _study(request: Request, *, facts: Mapping[str, Value], site: Site) -> Study:
     options, application = request.options, request.application
     first = request.composition.trials[0]
     config: Flat = {
@@ -191,12 +230,14 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
     objective, test = application.scores(config) if application else ("objective", "")
     wanted = application.tracking(unflatten(config)) if application else {}
     tracking: dict[str, Value] = {}
-    if application or request.env.get("MLFLOW_TRACKING_URI"):  # no file unasked by strangers
+    if (
+        application or request.env.get("MLFLOW_TRACKING_URI") or site.tracking
+    ):  # no file unasked by strangers
         tracking = choose_tracking(
             wanted,
             job=request.job,
             trials=len(request.composition.trials),
-            env=request.env,
+            env={**site.tracking_env, **request.env},
             cwd=request.cwd,
         )
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(request.now))
@@ -228,28 +269,3 @@ def _study(request: Request, *, facts: Mapping[str, Value]) -> Study:
             "ranked": application is not None or request.direction is not None,
         },
     )
-
-
-def _where(request: Request) -> str:
-    cluster = request.options.get("cluster")
-    if cluster not in CLUSTERS:
-        raise BadInput(
-            f"hydra.launcher.cluster={cluster}: no such choice; there are {', '.join(CLUSTERS)}"
-        )
-    if cluster == "kubernetes":
-        raise BadInput(
-            "hydra.launcher.cluster=kubernetes: this version runs on this machine only; "
-            "leave it out, or write local"
-        )
-    return "here (hydra.launcher.cluster=local)" if cluster == "local" else "here (cluster=auto)"
-
-
-def _workers(options: Mapping[str, Value]) -> int:
-    parallelism = options.get("parallelism")
-    _whole("hydra.launcher.parallelism", parallelism, least=1)
-    return parallelism or usable_cpus()
-
-
-def _whole(key: str, value: Value, *, least: int) -> None:
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise BadInput(f"{key}={value}: must be a whole number of at least {least}")

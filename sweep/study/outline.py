@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from sweep.plan.application import Application, Cost
 from sweep.plan.facets import Facet, Flat, Grid
-from sweep.plan.packing import local_capacity, pack
+from sweep.plan.packing import local_capacity, pack, pod_capacity
 from sweep.plan.round import Base, Round
 from sweep.plan.trial import Trial, Value
 from sweep.schema import flatten
+from sweep.study.siting import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Outline:
     round: Round
     costs: Mapping[int, Cost]  # of the trials that are trained
     data: Mapping[str, str]  # name of a data set to its hash
+    taken: int = 0  # trials that another study trained already
 
     @property
     def trained(self) -> int:
@@ -43,28 +45,32 @@ def outline(
     trials: Sequence[Trial],
     *,
     application: Application | None,
-    workers: int,
+    site: Site,
     pack_size: int | None = None,
     number: int = 1,
     first_pack: int = 0,
+    known: Collection[int] = (),
 ) -> Outline:
     """Check the trials, find those that are equal in effect, and pack the rest.
+
+    `known` trials have a record already, and are not packed.
 
     Nothing is known of the trials of a task that tells nothing about itself: each is trained, and
     costs the same. Raises BadInput where a configuration cannot be trained.
     """
     if application is None:
         return _unknown_task(
-            bases, trials, workers=workers, size=pack_size, number=number, first_pack=first_pack
+            bases, trials, site=site, size=pack_size, number=number, first_pack=first_pack
         )
     table = Grid([flatten(base.config) for base in bases], trials)
     _check(table, application)
     settled = _twins(table, application)
-    trained = [trial for trial in settled if trial.same_as is None]
+    distinct = [trial for trial in settled if trial.same_as is None]
+    trained = [trial for trial in distinct if trial.number not in known]
     own = Grid(table.flats, trained)
     numbers = [trial.number for trial in trained]
     facts: dict[str, str] = {}
-    for found in own.distinct(application.data):
+    for found in Grid(table.flats, distinct).distinct(application.data):
         facts.update(found)
     costs = dict(zip(numbers, own.ask(application.cost), strict=True))
     shapes = dict(zip(numbers, own.ask(application.shape), strict=True))
@@ -72,10 +78,11 @@ def outline(
         trained,
         same=lambda trial: shapes[trial.number],
         cost=lambda trial: costs[trial.number].flop,
-        capacity=pack_size or local_capacity(len(trained), workers=workers),
+        capacity=pack_size or _capacity(len(trained), site),
         first_number=first_pack,
     )
-    return Outline(Round(number=number, bases=bases, trials=settled, packs=packs), costs, facts)
+    round_ = Round(number=number, bases=bases, trials=settled, packs=packs)
+    return Outline(round_, costs, facts, taken=len(distinct) - len(trained))
 
 
 def grid(trials: Sequence[Trial]) -> dict[str, list[Value]]:
@@ -91,7 +98,7 @@ def _unknown_task(
     bases: Sequence[Base],
     trials: Sequence[Trial],
     *,
-    workers: int,
+    site: Site,
     size: int | None,
     number: int,
     first_pack: int,
@@ -100,11 +107,17 @@ def _unknown_task(
         trials,
         same=lambda _: None,
         cost=lambda _: 1.0,
-        capacity=size or local_capacity(len(trials), workers=workers),
+        capacity=size or _capacity(len(trials), site),
         first_number=first_pack,
     )
     costs = {trial.number: Cost(1, 1.0) for trial in trials}
     return Outline(Round(number=number, bases=bases, trials=trials, packs=packs), costs, {})
+
+
+def _capacity(trials: int, site: Site) -> int:
+    if site.settings is None:
+        return local_capacity(trials, workers=site.workers)
+    return pod_capacity(trials, pods=site.workers, lanes=site.lanes)
 
 
 def _check(table: Grid, application: Application) -> None:

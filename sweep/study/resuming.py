@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from sweep.cluster.cpus import usable_cpus
-from sweep.cluster.local import LocalCluster
 from sweep.plan import layout
 from sweep.plan.application import Application
-from sweep.plan.round import Round, Study
+from sweep.plan.round import Study
 from sweep.plan.trial import State, Trial
 from sweep.store import open_store
 from sweep.study.conducting import GRACE_S, Studied, studied, who
 from sweep.study.finishing import finish
-from sweep.study.launching import run_round
+from sweep.study.launching import run_rounds
 from sweep.study.opening import add_round, surroundings
-from sweep.study.outline import Outline, outline
-from sweep.study.reading import find_study, open_ends, read_rounds, read_study
+from sweep.study.reading import find_study, read_rounds, read_study
+from sweep.study.rounds import next_round
+from sweep.study.siting import Site, local_site, open_cluster
 from sweep.study.telling import announce
 
 ALWAYS = frozenset({State.CANCELLED})
@@ -33,11 +29,12 @@ def resume(
     address: str,
     application: Application | None,
     console: Console,
-    parallelism: int | None = None,
+    site: Site | None = None,
     rerun: frozenset[State] = frozenset(),
 ) -> int:
     """Train what a study has no terminal record of; numbers are as if it had not stopped.
 
+    A round that still runs on a cluster is followed to its end instead.
     Trials in a state of `rerun` are trained again, and their new records replace the old. Returns
     1 where more trials failed than the study allows, else 0. Raises UnknownName for a study that
     is not there, CorruptPlan, Busy.
@@ -66,16 +63,26 @@ def resume(
             )
             return 1
         _tell_differences(study, console)
-        workers = parallelism or usable_cpus()
-        plan = _next_round(state, rounds, missing, application, workers=workers)
-        announce(study, plan, store=store, workers=workers, where="resumed here", console=console)
+        site = site or local_site(None, why="resumed")
+        plan = next_round(state, rounds, missing, application, site=site)
+        announce(study, plan, store=store, site=site, how="resumed, ", console=console)
         add_round(place, plan.round)
+        rounds.append(plan.round)
         state.reader.fences = {**state.reader.fences, **plan.round.fences}
-        cluster = LocalCluster(workers=workers)
+        cluster = open_cluster(site)
         try:
-            run_round(state, plan, application, cluster=cluster, workers=workers, console=console)
+            run_rounds(
+                state,
+                plan,
+                rounds,
+                application=application,
+                cluster=cluster,
+                site=site,
+                console=console,
+            )
         finally:
-            cluster.stop(GRACE_S)
+            if not cluster.lasting:
+                cluster.stop(GRACE_S)
         return exit_code(state)
 
 
@@ -97,39 +104,6 @@ def _missing(state: Studied, again: frozenset[State]) -> list[Trial]:
         for trial in _trained(state)
         if trial.number not in records or records[trial.number].state in again
     ]
-
-
-def _next_round(
-    state: Studied,
-    rounds: Sequence[Round],
-    missing: Sequence[Trial],
-    application: Application | None,
-    *,
-    workers: int,
-) -> Outline:
-    # The new round holds its own bases, so that it can be read alone.
-    used = sorted({trial.base for trial in missing})
-    place = {base: i for i, base in enumerate(used)}
-    plan = outline(
-        [state.bases[base] for base in used],
-        [replace(trial, base=place[trial.base]) for trial in missing],
-        application=application,
-        workers=workers,
-        pack_size=state.study.limits.get("pack_size"),
-        number=len(rounds) + 1,
-        first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
-    )
-    # Workers of an earlier life may still write: what they add from now on does not count.
-    fences = open_ends(state.place)
-    return replace(plan, round=replace(plan.round, hydra=_hydra(rounds, missing), fences=fences))
-
-
-def _hydra(rounds: Sequence[Round], missing: Sequence[Trial]) -> Mapping[str, Any]:
-    plans = [round_.hydra for round_ in rounds if round_.hydra]
-    if not plans:
-        return {}
-    jobs = {number: words for plan in plans for number, words in plan["jobs"].items()}
-    return {**plans[0], "jobs": {str(t.number): jobs[str(t.number)] for t in missing}}
 
 
 def _tell_differences(study: Study, console: Console) -> None:

@@ -12,16 +12,6 @@ from sweep.store import Store
 CANCELLED = "cancelled by a person"
 
 
-def cancel(place: Store, *, conducted: bool) -> str:
-    """Ask everybody who works on a study to stop, and say in a line what that means."""
-    ask_to_stop(place, CANCELLED)
-    name = place.url.rpartition("/")[2]
-    again = f"go on later by `python -m sweep resume {name}`"
-    if conducted:
-        return f"study {name}: its client stops the workers now; {again}"
-    return f"study {name}: nobody works on it; {again}"
-
-
 def ask_to_stop(place: Store, reason: str) -> None:
     """Ask everybody who works on a study to stop."""
     body = {"reason": reason, "at": CLOCK.now()}

@@ -8,18 +8,19 @@ from sweep.compose import Composition
 from sweep.plan.round import Study
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
+from sweep.study.siting import Site
 from sweep.tracking.address import opening
 
 
 def announce(
-    study: Study, plan: Outline, *, store: Store, workers: int, where: str, console: Console
+    study: Study, plan: Outline, *, store: Store, site: Site, console: Console, how: str = ""
 ) -> None:
     """Print the study, its size, its cost, and where it goes."""
     _say(console, f"study    {study.name}")
     _say(console, f"trials   {trials(plan)}")
     if plan.data:
         _say(console, f"cost     {cost(plan)}")
-    _say(console, f"runs     {where}: {workers} workers, one thread each")
+    _say(console, f"runs     {how}{where(site, plan)}")
     _say(console, f"store    {store.url.removeprefix('file://')}")
     if study.tracking.get("uri"):
         _say(console, f"MLflow   {opening(str(study.tracking['uri']))}")
@@ -27,9 +28,7 @@ def announce(
         _say(console, "MLflow   off (not installed, or no MLFLOW_TRACKING_URI)")
 
 
-def describe(
-    plan: Outline, composition: Composition, *, workers: int, where: str, console: Console
-) -> None:
+def describe(plan: Outline, composition: Composition, *, site: Site, console: Console) -> None:
     """Print a plan that is not carried out."""
     _say(console, f"trials   {trials(plan)}")
     for key, values in grid(composition.trials).items():
@@ -38,18 +37,28 @@ def describe(
         _say(console, f"  {key}: {shown}{more}")
     if plan.data:
         _say(console, f"cost     {cost(plan)}")
-    _say(console, f"runs     {where}: {workers} workers, one thread each")
+    _say(console, f"runs     {where(site, plan)}")
     for title, trial in (("first", composition.trials[0]), ("last", composition.trials[-1])):
         line = " ".join(f"{key}={value}" for key, value in trial.values.items())
         _say(console, f"{title:8} trial {trial.number}: {line or '(nothing varies)'}")
     _say(console, "nothing was written or started")
 
 
+def where(site: Site, plan: Outline) -> str:
+    """Say where a plan runs, how wide, and why there."""
+    if site.settings is None:
+        return f"{site.where}: {site.workers} workers, one thread each"
+    pods = min(site.workers, len(plan.round.packs))
+    wide = f", {site.lanes} trials at a time in each" if site.lanes > 1 else ""
+    return f"{site.where}: one Job, {pods} pods at a time{wide}"
+
+
 def trials(plan: Outline) -> str:
     """Count trials, those that are equal in effect, and packs."""
-    every, trained = len(plan.round.trials), plan.trained
-    same = f", {trained:,} distinct in effect" if trained < every else ""
-    return f"{every:,}{same}, in {len(plan.round.packs):,} packs"
+    every, distinct = len(plan.round.trials), plan.trained + plan.taken
+    same = f", {distinct:,} distinct in effect" if distinct < every else ""
+    taken = f", {plan.taken:,} taken over from earlier studies" if plan.taken else ""
+    return f"{every:,}{same}{taken}, in {len(plan.round.packs):,} packs"
 
 
 def cost(plan: Outline) -> str:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.plan.application import Checkpoints
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Failure, State
-from sweep.train import device, model
+from sweep.train import checkpoint, data, device, model
 from sweep.train.feed import open_feed
-from sweep.train.schedule import Plateau, Progress
-from sweep.train.score import Score, evaluate
-from sweep.train.step import Diverged, check, one_epoch, set_up
+from sweep.train.score import evaluate
+from sweep.train.step import BEGINNING, Bench, Diverged, Part, check, one_epoch, set_up
+from sweep.train.story import Epoch, Story, loss_of
 
 REMEDY = "lower the learning rate; try RMSprop (the guide, sections 3 and 4)"
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to."""
-
-    number: int  # from 1
-    train_loss: float  # mean over the epoch's windows, each before its step, without penalties
-    val_loss: float
-    lr: float  # of the last step
-    best: float  # lowest validation loss so far, as early stopping counts it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,61 +34,98 @@ class Trained:
     weights: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)  # of the best epoch
 
 
-def train(settings: Settings, *, on_epoch: Callable[[Epoch], bool] | None = None) -> Trained:
+def train(
+    settings: Settings,
+    *,
+    on_epoch: Callable[[Epoch], bool] | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
     """Train one configuration on its data and keep the weights of its best epoch.
 
     `on_epoch` is called after each epoch; where it returns True training stops there, and the
     trial is CANCELLED unless that epoch was its last anyway. Equal settings give equal bits on one
-    processor, whatever ran before in this process; the caller sets the number of threads.
+    processor, whatever ran before in this process, and from whichever step of `checkpoints` it
+    goes on; the caller sets the number of threads.
     A trial that diverges is INFEASIBLE at once, with the epoch and a remedy: a result, no error.
     Raises BadInput for data that cannot be used.
     """
-    options, schedule = settings.train, settings.optim.schedule
+    options = settings.train
     feed, windows = open_feed(settings)
     bench = set_up(settings, feed=feed, starts=windows.train)
     patience = math.inf if options.patience is None else options.patience
-    progress, plateau = Progress(), Plateau()
-    best, weights = Score(math.nan, math.nan), model.arrays(bench.network)
-    epochs: list[Epoch] = []
+    story, part = _begin(bench, checkpoints)
     state, failure = State.COMPLETED, None
-    for number in range(1, options.epochs + 1):
+    for number in range(len(story.epochs) + 1, options.epochs + 1):
         try:
-            train_loss, lr = one_epoch(bench, epoch=number - 1, plateau=plateau)
+            train_loss, lr = one_epoch(
+                bench,
+                epoch=number - 1,
+                plateau=story.plateau,
+                begun=part,
+                before_step=_keeper(bench, story, checkpoints),
+            )
             score = evaluate(bench.network, feed=feed, starts=windows.val)
-            val_loss = score.mae if options.loss == "mae" else score.mse
-            check(val_loss, limit=bench.limit, where="validation")
+            check(loss_of(score, settings), limit=bench.limit, where="validation")
         except Diverged as error:
             text = f"{error} in epoch {number}"
             state, failure = State.INFEASIBLE, Failure(type="Diverged", text=text, remedy=REMEDY)
             break
-        progress = progress.after(val_loss, epoch=number, min_delta=options.min_delta)
-        plateau = plateau.after(progress, patience=schedule.patience)
-        if progress.stale == 0:
-            best, weights = score, model.arrays(bench.network)
-        epochs.append(Epoch(number, train_loss, val_loss, lr, progress.best))
-        stop = on_epoch is not None and on_epoch(epochs[-1])
-        if progress.stale >= patience:
+        part = BEGINNING
+        story = story.after(
+            bench.network, settings=settings, train_loss=train_loss, score=score, lr=lr
+        )
+        stop = on_epoch is not None and on_epoch(story.epochs[-1])
+        if story.progress.stale >= patience:
             break
         if stop and number < options.epochs:
             state = State.CANCELLED
             break
+    return _trained(bench, story, state=state, failure=failure)
+
+
+def _begin(bench: Bench, checkpoints: Checkpoints | None) -> tuple[Story, Part]:
+    if checkpoints is not None and checkpoints.last is not None:
+        try:
+            return checkpoint.restore(bench, data=_data(bench), kept=checkpoints.last)
+        except checkpoint.NoCheckpoint as error:
+            checkpoints.reject(str(error))
+    return Story(model.arrays(bench.network)), BEGINNING
+
+
+def _keeper(
+    bench: Bench, story: Story, checkpoints: Checkpoints | None
+) -> Callable[[Part], None] | None:
+    if checkpoints is None:
+        return None
+
+    def keep(part: Part) -> None:
+        if checkpoints.wanted():
+            kept = checkpoint.to_bytes(bench, story=story, part=part, data=_data(bench))
+            checkpoints.keep(kept)
+
+    return keep
+
+
+def _data(bench: Bench) -> str:
+    return data.load(bench.settings.data).hash
+
+
+def _trained(bench: Bench, story: Story, *, state: State, failure: Failure | None) -> Trained:
     feasible = failure is None
-    counts = {"epochs": len(epochs), "parameters": sum(w.size for w in weights.values())}
-    scores = {"val_mse": best.mse, "val_mae": best.mae, "best_epoch": progress.best_epoch}
+    sizes = (weights.size for weights in story.weights.values())
+    counts = {"epochs": len(story.epochs), "parameters": sum(sizes)}
+    best = story.best
+    scores = {
+        "val_mse": best.mse,
+        "val_mae": best.mae,
+        "best_epoch": story.progress.best_epoch,
+    }
     return Trained(
         state=state,
-        objective=progress.best if feasible else None,
+        objective=story.progress.best if feasible else None,
         metrics=counts | scores if feasible else counts,
-        history=_history(epochs),
-        device=device.model_name(feed.values.device),
+        history=story.history(),
+        device=device.model_name(bench.feed.values.device),
         failure=failure,
-        weights=weights if feasible else {},
+        weights=story.weights if feasible else {},
     )
-
-
-def _history(epochs: Sequence[Epoch]) -> dict[str, list[float | None]]:
-    return {
-        "train_loss": [epoch.train_loss for epoch in epochs],
-        "val_loss": [epoch.val_loss for epoch in epochs],
-        "lr": [epoch.lr for epoch in epochs],
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,17 @@ class Bench:
     limit: float  # a loss above it is divergence
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How far an epoch is."""
+
+    steps: int = 0  # done
+    total: float = 0.0  # sum of the losses of their windows
+
+
+BEGINNING = Part()
+
+
 def set_up(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> Bench:
     """Put a network with its initial weights and its optimiser beside the data."""
     network = model.build(settings, device=feed.values.device)
@@ -48,17 +60,26 @@ def set_up(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> Benc
     )
 
 
-def one_epoch(bench: Bench, *, epoch: int, plateau: Plateau) -> tuple[float, float]:
+def one_epoch(
+    bench: Bench,
+    *,
+    epoch: int,
+    plateau: Plateau,
+    begun: Part = BEGINNING,
+    before_step: Callable[[Part], None] | None = None,
+) -> tuple[float, float]:
     """Take one step per batch; return the mean loss and the last learning rate.
 
     A step: mean loss and L1, clipping by the norm, then the optimiser with its weight decay.
-    `epoch` counts from 0. Raises Diverged.
+    `epoch` counts from 0; steps that `begun` names were taken before. Raises Diverged.
     """
     options, optim, network = bench.settings.train, bench.settings.optim, bench.network
     order = draws.permutation(options.seed, epoch=epoch, count=len(bench.starts))
     batches = _batches(bench.starts[order], size=options.batch_size)
-    total, lr = 0.0, 0.0
-    for step, starts in enumerate(batches):
+    total, lr = begun.total, 0.0
+    for step, starts in enumerate(batches[begun.steps :], start=begun.steps):
+        if before_step is not None:
+            before_step(Part(step, total))
         lr = optim.lr * factor(
             optim.schedule,
             epochs=options.epochs,

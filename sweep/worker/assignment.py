@@ -6,19 +6,22 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.errors import BadInput
-from sweep.plan.application import Application, OnEpoch, Result
-from sweep.plan.round import Round, Study
+from sweep.errors import BadInput, CorruptPlan
+from sweep.plan.application import Application, Checkpoints, OnEpoch, Result
+from sweep.plan.round import Round, Study, round_hash
 from sweep.plan.trial import Trial
 from sweep.store import Store, open_store
+from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.opening import versions
 from sweep.study.reading import read_round, read_study
 from sweep.task import Task, application_of, load_task
-from sweep.worker.attempt import Assignment, resolved
+from sweep.worker.notice import Notice
+from sweep.worker.settling import Assignment, Train, resolved
+from sweep.worker.unpacking import enter_code
 from sweep.worker.watching import watcher_for
 
 
@@ -26,15 +29,23 @@ from sweep.worker.watching import watcher_for
 class Ready:
     """A round, and all that its packs have in common."""
 
+    address: str  # of the whole store
     store: Store  # the study's part
     study: Study
     round: Round
     application: Application | None
-    run: Callable[[Trial, OnEpoch], Result]
+    run: Train
     versions: Mapping[str, str]
 
-    def pack(self, index: int) -> Assignment:
-        """Put together what is needed for the pack at one place of the round."""
+    def reopened(self) -> Ready:
+        """Open the store anew: after a fork, whose two sides must not share a connection."""
+        return replace(self, store=open_store(self.address).at(self.study.name))
+
+    def pack(self, index: int, *, notice: Notice) -> Assignment:
+        """Put together what is needed for the pack at one place of the round.
+
+        Raises BadInput where there is none.
+        """
         if not 0 <= index < len(self.round.packs):
             raise BadInput(
                 f"round {self.round.number} has {len(self.round.packs)} packs, none at {index}"
@@ -48,42 +59,68 @@ class Ready:
             application=self.application,
             versions=self.versions,
             watcher=watcher_for(self.store, self.study, self.round),
+            notice=notice,
         )
 
 
-def get_ready(*, address: str, study: str, round_number: int) -> Ready:
+def get_ready(
+    *, address: str, study: str, round_number: int, expected_hash: str | None = None
+) -> Ready:
     """Read study and round, go where the client stood, and import the task.
 
-    Raises BadInput where the plan cannot be read or the task cannot be imported.
+    Raises BadInput where the plan cannot be read, is not the one of `expected_hash`, or the task
+    cannot be imported.
     """
-    store = open_store(address).at(study)
+    whole = open_store(address)
+    store = whole.at(study)
     study_ = read_study(store)
     round_ = read_round(store, round_number)
+    if expected_hash is not None and round_hash(round_) != expected_hash:
+        raise CorruptPlan(
+            f"{store.url}: round {round_number} has hash {round_hash(round_)}, and the Job was "
+            f"made for {expected_hash}; delete the Job, then resume the study"
+        )
+    code = enter_code(whole, study_)
     if study_.directory and Path(study_.directory).is_dir():
         os.chdir(study_.directory)
-    task = load_task(
-        study_.task,
-        root=Path(study_.directory or "."),
-        main=bool(round_.hydra.get("main")),
-    )
+    task = load_task(code.task, root=code.root, main=bool(round_.hydra.get("main")))
     application = application_of(task)
+    if application is not None:
+        application = reading(application, _files(whole, study_))
     run = _trainer(round_, application) if application else _hydra_jobs(round_, task)
     if application is not None:
         application.warm()
-    return Ready(store, study_, round_, application, run, versions())
+    return Ready(address, store, study_, round_, application, run, versions())
 
 
-def _trainer(round_: Round, application: Application) -> Callable[[Trial, OnEpoch], Result]:
-    def run(trial: Trial, on_epoch: OnEpoch) -> Result:
-        return application.run(resolved(round_, trial), on_epoch)
+def _files(store: Store, study: Study) -> Files:
+    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
+    if len(files.plan) == 1:
+        for path in files.plan:
+            files.place(path)  # once for all children; of several each takes what it needs
+    return files
+
+
+def _trainer(round_: Round, application: Application) -> Train:
+    def run(trial: Trial, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
+        tree = resolved(round_, trial)
+        if application.run_on is None:
+            return application.run(tree, on_epoch)
+        return application.run_on(tree, on_epoch, checkpoints)
 
     return run
 
 
-def _hydra_jobs(round_: Round, task: Task) -> Callable[[Trial, OnEpoch], Result]:
+def _hydra_jobs(round_: Round, task: Task) -> Train:
     from sweep.worker.jobs import HydraJobs
 
     # Kept until the process ends: Hydra reads groups from it whenever it composes.
     folder = Path(tempfile.mkdtemp(prefix="sweep-configs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return HydraJobs(round_, task, folder=folder).run
+    jobs = HydraJobs(round_, task, folder=folder)
+
+    def run(trial: Trial, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
+        del checkpoints  # the task does not know of them
+        return jobs.run(trial, on_epoch)
+
+    return run

@@ -23,9 +23,14 @@ from sweep.plan import layout
 from sweep.plan.exits import Exit
 from sweep.study.showing import tracker_of
 from sweep.worker.assignment import Ready, get_ready
-from sweep.worker.attempt import ToldToStop, live
+from sweep.worker.attempt import live
+from sweep.worker.notice import Notice, ToldToStop
+from sweep.worker.unpacking import Restart
 
 log = logging.getLogger(__name__)
+
+HEARD = "SWEEP_HEARD"  # orders that were read before a restart
+GRACE_S = 5.0  # after which a client that stops kills its workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ def serve(lifeline: int) -> int:
     # What a task's module prints must not come between the messages.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    unread = b""
+    unread = os.environ.pop(HEARD, "").encode()
     while b"\n" not in unread:
         data = os.read(sys.stdin.fileno(), 1 << 16)
         if not data:
@@ -117,6 +122,10 @@ def serve(lifeline: int) -> int:
     try:
         ready = _get_ready(order)
         tracker_of(ready.study)  # imports MLflow, once for all workers
+    except Restart as again:
+        os.dup2(channel.fileno(), 1)
+        heard = first.decode() + "\n" + unread.decode()
+        again.go(["warm", str(lifeline)], env={HEARD: heard})
     except SweepError as error:
         _say(channel, {"refused": str(error)})
         return Exit.NOTHING_RUNS
@@ -198,14 +207,14 @@ def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes])
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, _told_to_stop)
+        notice = Notice(GRACE_S).listen()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         parent.channel.close()
         _read_nothing()  # orders come there
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         threading.Thread(target=_die_with_client, args=(lifeline,), daemon=True).start()
-        code = int(live(parent.ready.pack(parent.index[pack])))
+        code = int(live(parent.ready.pack(parent.index[pack], notice=notice)))
     except ToldToStop:
         code = Exit.TOLD_TO_STOP
     except StoreLost as error:
@@ -228,11 +237,6 @@ def _die_with_client(lifeline: int) -> None:
     # Only the client holds the other end: this returns when the client is gone, however it went.
     os.read(lifeline, 1)
     os._exit(Exit.TOLD_TO_STOP)
-
-
-def _told_to_stop(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told twice, it still closes its attempt
-    raise ToldToStop
 
 
 def _say(channel: IO[str], message: dict[str, Any]) -> None:

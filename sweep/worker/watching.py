@@ -7,7 +7,7 @@ from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, Trial
 from sweep.store import Store
 from sweep.study.showing import Cast, cast_of, parent_run, study_info, tracker_of
-from sweep.worker.attempt import Watcher
+from sweep.worker.settling import Watcher
 
 
 class Silent:

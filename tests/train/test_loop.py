@@ -12,8 +12,9 @@ from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train import model
 from sweep.train.feed import open_feed
-from sweep.train.loop import Epoch, train
+from sweep.train.loop import train
 from sweep.train.score import score
+from sweep.train.story import Epoch
 
 Make = Callable[..., Settings]
 CPU = torch.device("cpu")

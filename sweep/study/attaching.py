@@ -1,0 +1,48 @@
+"""Follow a study that goes on without its client."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from sweep.errors import BadInput
+from sweep.plan import layout
+from sweep.plan.application import Application
+from sweep.store import open_store
+from sweep.study.conducting import studied, who
+from sweep.study.launching import run_rounds
+from sweep.study.outline import Outline
+from sweep.study.reading import find_study, read_rounds, read_study
+from sweep.study.resuming import exit_code
+from sweep.study.rounds import costs_of
+from sweep.study.siting import KUBERNETES, Site, open_cluster
+
+
+def attach(
+    name: str, *, address: str, application: Application | None, console: Console, site: Site
+) -> int:
+    """Follow the newest round of a study to its end, and finish the study.
+
+    Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName, Busy,
+    and BadInput where nothing of it runs.
+    """
+    place = find_study(open_store(address), name)
+    study = read_study(place)
+    rounds = read_rounds(place)
+    if rounds[-1].cluster.get("kind") != KUBERNETES:
+        raise BadInput(
+            f"study {name} ran on a machine of its own, where nothing outlives its client; "
+            f"`python -m sweep resume {name}` does what is left"
+        )
+    with place.hold(layout.LEASE, who()):
+        state = studied(place, study, rounds)
+        run_rounds(
+            state,
+            Outline(rounds[-1], costs_of(rounds[-1], application), {}),
+            rounds,
+            application=application,
+            cluster=open_cluster(site),
+            site=site,
+            console=console,
+            adopt=True,
+        )
+        return exit_code(state)

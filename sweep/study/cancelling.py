@@ -1,0 +1,84 @@
+"""Stop a study wherever it runs, and record that it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sweep.clock import CLOCK
+from sweep.plan import layout
+from sweep.plan.records import to_line
+from sweep.plan.round import Round
+from sweep.plan.trial import Record, State
+from sweep.store import Store
+from sweep.study.conducting import GRACE_S, Studied, studied, who, work_of
+from sweep.study.finishing import give_up
+from sweep.study.reading import read_rounds, read_study
+from sweep.study.siting import KUBERNETES, open_cluster, prepare, site_again
+from sweep.study.stopping import CANCELLED, ask_to_stop
+
+LAST_ATTEMPT = 9999  # any worker's record of the trial beats the mark
+
+
+def cancel(place: Store, *, env: Mapping[str, str], context: str | None = None) -> str:
+    """Ask everybody who works on a study to stop, and say in a line what came of it.
+
+    Where nobody conducts it, its pods are told to end here; they keep their checkpoints, and the
+    trials that have no record are recorded as cancelled. Raises BadInput, Unreachable.
+    """
+    ask_to_stop(place, CANCELLED)
+    name = place.url.rpartition("/")[2]
+    again = f"go on later by `python -m sweep resume {name}`"
+    if place.held(layout.LEASE):
+        return f"study {name}: its client stops the workers now; {again}"
+    rounds = read_rounds(place)
+    if rounds[-1].cluster.get("kind") != KUBERNETES:
+        return f"study {name}: nobody works on it; {again}"
+    with place.hold(layout.LEASE, who()):
+        state = studied(place, read_study(place), rounds)
+        found = end_round(state, rounds[-1], env=env, context=context)
+        marked = mark_cancelled(state, rounds[-1])
+        give_up(state)
+    pods = "its pods were told to end" if found else "nothing of it runs"
+    return f"study {name}: {pods}, {marked} trials are cancelled; {again}"
+
+
+def end_round(
+    state: Studied, round_: Round, *, env: Mapping[str, str], context: str | None
+) -> bool:
+    """End the pods of a round and remove its Job; tell whether there was one."""
+    site = site_again(round_.cluster, env=env, context=context)
+    prepare(site)
+    cluster = open_cluster(site)
+    if not cluster.adopt(work_of(state, round_)):
+        return False
+    cluster.stop(GRACE_S)
+    cluster.remove()
+    return True
+
+
+def mark_cancelled(state: Studied, round_: Round) -> int:
+    """Record the round's trials that have no record as cancelled; return how many."""
+    state.reader.look()
+    marked = 0
+    now = CLOCK.now()
+    for pack in round_.packs:
+        lines = b"".join(
+            to_line(
+                Record(
+                    trial=number,
+                    state=State.CANCELLED,
+                    attempt=LAST_ATTEMPT,
+                    pack=pack.number,
+                    round=round_.number,
+                    started=now,
+                    finished=now,
+                )
+            )
+            for number in pack.trials
+            if number not in state.records
+        )
+        if lines:
+            state.place.create(layout.results_key(pack.number, LAST_ATTEMPT), lines)
+            marked += lines.count(b"\n")
+    state.reader.look()
+    return marked

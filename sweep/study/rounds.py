@@ -1,0 +1,65 @@
+"""Plan the round that does what an earlier one left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sweep.plan.application import Application, Cost
+from sweep.plan.facets import Grid
+from sweep.plan.round import Round
+from sweep.plan.trial import Trial
+from sweep.schema import flatten
+from sweep.study.conducting import Studied
+from sweep.study.outline import Outline, outline
+from sweep.study.reading import open_ends
+from sweep.study.siting import Site
+
+
+def next_round(
+    state: Studied,
+    rounds: Sequence[Round],
+    missing: Sequence[Trial],
+    application: Application | None,
+    *,
+    site: Site,
+) -> Outline:
+    """Plan trials of a study anew, as its next round.
+
+    What older attempts add to their records from now on does not count.
+    """
+    # The new round holds its own bases, so that it can be read alone.
+    used = sorted({trial.base for trial in missing})
+    place = {base: i for i, base in enumerate(used)}
+    plan = outline(
+        [state.bases[base] for base in used],
+        [replace(trial, base=place[trial.base]) for trial in missing],
+        application=application,
+        site=site,
+        pack_size=state.study.limits.get("pack_size"),
+        number=len(rounds) + 1,
+        first_pack=1 + max((p.number for round_ in rounds for p in round_.packs), default=-1),
+    )
+    # Workers of an earlier life may still write: what they add from now on does not count.
+    fences = open_ends(state.place)
+    hydra = _hydra(rounds, missing)
+    return replace(plan, round=replace(plan.round, hydra=hydra, fences=fences, cluster=site.note))
+
+
+def costs_of(round_: Round, application: Application | None) -> dict[int, Cost]:
+    """Estimate again what the trials of a round cost."""
+    trained = [trial for trial in round_.trials if trial.same_as is None]
+    numbers = [trial.number for trial in trained]
+    if application is None:
+        return dict.fromkeys(numbers, Cost(1, 1.0))
+    grid = Grid([flatten(base.config) for base in round_.bases], trained)
+    return dict(zip(numbers, grid.ask(application.cost), strict=True))
+
+
+def _hydra(rounds: Sequence[Round], missing: Sequence[Trial]) -> Mapping[str, Any]:
+    plans = [round_.hydra for round_ in rounds if round_.hydra]
+    if not plans:
+        return {}
+    jobs = {number: words for plan in plans for number, words in plan["jobs"].items()}
+    return {**plans[0], "jobs": {str(t.number): jobs[str(t.number)] for t in missing}}

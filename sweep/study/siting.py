@@ -1,0 +1,274 @@
+"""Decide where a round runs: on this machine, or on a cluster with its release."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from sweep.cluster import Cluster, Work
+from sweep.cluster.cpus import usable_cpus
+from sweep.cluster.local import LocalCluster
+from sweep.errors import BadInput
+from sweep.plan.manifest import JobSettings, PodSettings, Resources, job, whole_cpus
+from sweep.plan.trial import Value
+
+CLUSTERS = ("auto", "local", "kubernetes")
+LOCAL, KUBERNETES = "local", "kubernetes"
+KEPT = (  # of hydra.launcher: what a later round needs again
+    "parallelism",
+    "image",
+    "pull_policy",
+    "pull_secrets",
+    "service_account",
+    "resources",
+    "env",
+    "env_from",
+    "volumes",
+    "volume_mounts",
+    "node_selector",
+    "tolerations",
+    "priority_class",
+    "queue",
+    "grace_s",
+    "deadline_s",
+    "ttl_s",
+    "command",
+    "patience_s",
+    "node_lost_s",
+)
+PODS_AT_ONCE = 10  # where nobody says hydra.launcher.parallelism
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a round runs, as it is needed before there is a plan."""
+
+    kind: str
+    where: str  # for people, with the reason
+    workers: int  # packs at a time
+    lanes: int  # trials at a time in one pack
+    store: str | None = None  # that its release names
+    tracking: str | None = None  # the address of MLflow for people
+    environment: Mapping[str, str] = field(default_factory=dict)  # this process needs, if unset
+    settings: JobSettings | None = None  # all but what a plan adds
+    context: str | None = None
+    namespace: str | None = None
+    options: Mapping[str, Value] = field(default_factory=dict)  # of hydra.launcher, for a resume
+
+    @property
+    def tracking_env(self) -> dict[str, str]:
+        """Name MLflow as an environment would, for whoever has no word of their own."""
+        return {"MLFLOW_TRACKING_URI": self.tracking} if self.tracking else {}
+
+    @property
+    def note(self) -> dict[str, Value]:
+        """Say what a later client needs in order to find the round's pods."""
+        if self.kind == LOCAL:
+            return {"kind": LOCAL}
+        return {
+            "kind": KUBERNETES,
+            "context": self.context,
+            "namespace": self.namespace,
+            "options": dict(self.options),
+        }
+
+
+def choose_site(options: Mapping[str, Value], *, env: Mapping[str, str]) -> Site:
+    """Choose by hydra.launcher.cluster; `auto` is a cluster only where a release can be read.
+
+    Raises BadInput, Unreachable.
+    """
+    wanted = options.get("cluster")
+    if wanted not in CLUSTERS:
+        raise BadInput(
+            f"hydra.launcher.cluster={wanted}: no such choice; there are {', '.join(CLUSTERS)}"
+        )
+    whole("hydra.launcher.parallelism", options.get("parallelism"), least=1)
+    if wanted == LOCAL:
+        return local_site(options.get("parallelism"), why="hydra.launcher.cluster=local")
+    from sweep.cluster.release import Release, look_for_release
+
+    context, namespace = options.get("context"), options.get("namespace")
+    if wanted == KUBERNETES:
+        from sweep.study.reaching import reach
+
+        api, release = reach(context=context, namespace=namespace)
+        where = f"{api.where}, namespace {api.namespace}"
+        return kubernetes_site(options, release=release or Release(), api=api, where=where)
+    found = look_for_release(context=context, namespace=namespace, env=env)
+    if found.release is None or found.api is None:
+        return local_site(options.get("parallelism"), why=f"cluster=auto: {found.why}")
+    where = f"{found.why} (cluster=auto)"
+    return kubernetes_site(options, release=found.release, api=found.api, where=where)
+
+
+def local_site(parallelism: int | None, *, why: str) -> Site:
+    """Choose this machine."""
+    workers = parallelism or usable_cpus()
+    return Site(kind=LOCAL, where=f"here ({why})", workers=workers, lanes=1)
+
+
+def kubernetes_site(options: Mapping[str, Value], *, release: Any, api: Any, where: str) -> Site:
+    """Choose a cluster, with the release's word where a person has none.
+
+    Raises BadInput for settings that no pod can have.
+    """
+    resources = Resources(**_given(options.get("resources") or {}, Resources))
+    queue = options.get("queue") or release.queue or None
+    settings = JobSettings(
+        namespace=api.namespace,
+        study="",
+        round=0,
+        round_hash="",
+        packs=0,
+        parallelism=options.get("parallelism") or PODS_AT_ONCE,
+        max_ends=0,
+        pod=_pod(options, release, resources),
+        queue=queue,
+        deadline_s=options.get("deadline_s"),
+        ttl_s=options.get("ttl_s"),
+    )
+    environment: dict[str, str] = {}
+    if release.store_for_people:
+        environment["AWS_ENDPOINT_URL_S3"] = release.store_for_people
+    if release.store_region:
+        environment["AWS_DEFAULT_REGION"] = release.store_region
+    return Site(
+        kind=KUBERNETES,
+        where=where,
+        workers=settings.parallelism,
+        lanes=whole_cpus(str(resources.cpu)) if _is_number(resources.cpu) else 1,
+        store=release.store or None,
+        tracking=release.tracking_for_people or None,
+        environment=environment,
+        settings=settings,
+        context=options.get("context"),
+        namespace=api.namespace,
+        options={key: value for key, value in options.items() if key in KEPT and value},
+    )
+
+
+def site_again(
+    note: Mapping[str, Value],
+    *,
+    env: Mapping[str, str],
+    parallelism: int | None = None,
+    context: str | None = None,
+    cluster: str | None = None,
+) -> Site:
+    """Choose the site of an earlier round once more; a person's own words beat its note.
+
+    Raises BadInput, Unreachable.
+    """
+    options = dict(note.get("options") or {})
+    options["cluster"] = cluster or note.get("kind") or LOCAL
+    options["context"] = context or _known_context(note.get("context"))
+    options["namespace"] = note.get("namespace")
+    if parallelism is not None:
+        options["parallelism"] = parallelism
+    return choose_site(options, env=env)
+
+
+def open_cluster(site: Site) -> Cluster:
+    """Open the cluster of a site; nothing is started."""
+    if site.settings is None:
+        return LocalCluster(workers=site.workers)
+    from sweep.cluster.api import open_api
+    from sweep.cluster.kubernetes import KubernetesCluster
+
+    settings = site.settings
+    return KubernetesCluster(
+        api=open_api(context=site.context, namespace=site.namespace),
+        render=lambda work: render(settings, work),
+        patience_s=float(site.options.get("patience_s") or 600),
+        node_lost_s=float(site.options.get("node_lost_s") or 60),
+    )
+
+
+def render(settings: JobSettings, work: Work) -> Body:
+    """Render the Job of a piece of work."""
+    env = {**settings.pod.env, "SWEEP_STORE": work.store}
+    return job(
+        replace(
+            settings,
+            study=work.study,
+            round=work.round,
+            round_hash=work.round_hash,
+            packs=len(work.packs),
+            max_ends=work.max_attempts,
+            pod=replace(settings.pod, env=env),
+        )
+    )
+
+
+def prepare(site: Site, env: MutableMapping[str, str] = os.environ) -> None:
+    """Set what this process needs to reach the site's store; a person's own word stands."""
+    for name, value in site.environment.items():
+        if name == "AWS_ENDPOINT_URL_S3" and env.get("AWS_ENDPOINT_URL"):
+            continue
+        env.setdefault(name, value)
+
+
+def whole(key: str, value: Value, *, least: int) -> None:
+    """Refuse what is not a whole number of at least `least`; None passes.
+
+    Raises BadInput.
+    """
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise BadInput(f"{key}={value}: must be a whole number of at least {least}")
+
+
+def _pod(options: Mapping[str, Value], release: Any, resources: Resources) -> PodSettings:
+    whole("hydra.launcher.grace_s", options.get("grace_s"), least=1)
+    secrets = list(options.get("env_from") or [])
+    if release.store_secret and release.store_secret not in secrets:
+        secrets.insert(0, release.store_secret)
+    env: dict[str, Value] = {}
+    if release.store_for_pods:
+        env["AWS_ENDPOINT_URL_S3"] = release.store_for_pods
+    if release.store_region:
+        env["AWS_DEFAULT_REGION"] = release.store_region
+    if release.tracking_for_pods:
+        env["MLFLOW_TRACKING_URI"] = release.tracking_for_pods
+    return PodSettings(
+        image=str(options.get("image") or release.image),
+        pull_policy=options.get("pull_policy"),
+        pull_secrets=list(options.get("pull_secrets") or []),
+        service_account=options.get("service_account") or release.service_account or None,
+        resources=resources,
+        env={**env, **dict(options.get("env") or {})},
+        env_from=secrets,
+        node_selector=dict(options.get("node_selector") or {}),
+        tolerations=list(options.get("tolerations") or []),
+        priority_class=options.get("priority_class"),
+        volumes=list(options.get("volumes") or []),
+        volume_mounts=list(options.get("volume_mounts") or []),
+        grace_s=options.get("grace_s") or 30,
+        command=list(options.get("command") or []),
+    )
+
+
+def _known_context(name: str | None) -> str | None:
+    # Another machine may call the same cluster otherwise: its current context is tried then.
+    if name is None:
+        return None
+    from sweep.cluster.api import contexts
+
+    return name if name in contexts() else None
+
+
+def _given(values: Mapping[str, Value], kind: type[Resources]) -> dict[str, Value]:
+    known = {f.name for f in fields(kind)}
+    return {key: value for key, value in values.items() if key in known and value is not None}
+
+
+def _is_number(quantity: Value) -> bool:
+    try:
+        whole_cpus(str(quantity))
+    except ValueError:
+        return False
+    return True

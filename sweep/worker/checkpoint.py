@@ -1,0 +1,189 @@
+"""Keep in the store how far a trial is, and find it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sweep.errors import StoreLost
+from sweep.plan import layout
+from sweep.plan.trial import Trial
+from sweep.store import Store
+from sweep.worker.fence import Fence
+from sweep.worker.notice import Notice, seconds
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+EVERY = "SWEEP_CHECKPOINT_S"
+EVERY_S = 300.0  # so that a kill without a warning costs five minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """What was spent on a trial."""
+
+    cpu: float = 0.0
+    gpu: float = 0.0
+
+    def __add__(self, other: Seconds) -> Seconds:
+        return Seconds(self.cpu + other.cpu, self.gpu + other.gpu)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A checkpoint as the store has it: the application's bytes, and whose they are."""
+
+    configuration: str  # hash of the resolved configuration
+    versions: Mapping[str, str]
+    spent: Seconds  # on what it holds
+    state: bytes
+
+
+class Unreadable(ValueError):
+    """Tell why an object is no checkpoint."""
+
+
+def to_bytes(kept: Kept) -> bytes:
+    """Write a checkpoint: a line of JSON, then the application's bytes."""
+    head = {
+        "format": FORMAT,
+        "configuration": kept.configuration,
+        "versions": dict(kept.versions),
+        "spent": asdict(kept.spent),
+        "sha256": hashlib.sha256(kept.state).hexdigest(),
+    }
+    return json.dumps(head).encode() + b"\n" + kept.state
+
+
+def from_bytes(data: bytes) -> Kept:
+    """Read a checkpoint back.
+
+    Raises Unreadable.
+    """
+    first, _, state = data.partition(b"\n")
+    try:
+        head = json.loads(first)
+        _check(head, state)
+        return Kept(
+            configuration=head["configuration"],
+            versions=dict(head["versions"]),
+            spent=Seconds(**head["spent"]),
+            state=state,
+        )
+    except Unreadable:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unreadable(f"it cannot be read ({type(error).__name__})") from None
+
+
+def _check(head: Mapping[str, Any], state: bytes) -> None:
+    if head["format"] != FORMAT:
+        raise Unreadable(f"it has format {head['format']}, this version reads {FORMAT}")
+    if head["sha256"] != hashlib.sha256(state).hexdigest():
+        raise Unreadable("its content does not match its hash")
+
+
+class Keeper:
+    """The checkpoints of one trial in one attempt."""
+
+    def __init__(
+        self,
+        store: Store,
+        trial: Trial,
+        *,
+        key: str,
+        configuration: Callable[[], str],
+        versions: Mapping[str, str],
+        fence: Fence,
+        notice: Notice,
+        spent: Callable[[], Seconds],
+        every_s: float | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._trial = trial
+        self._key = key
+        self._configuration = configuration
+        self._versions = versions
+        self._fence = fence
+        self._notice = notice
+        self._spent = spent  # in this attempt so far
+        self._every_s = seconds(os.environ, EVERY, EVERY_S) if every_s is None else every_s
+        self._now = now
+        self._due = now() + self._every_s
+        self._found: tuple[str, Kept] | None = None
+        self.used = False  # whether anything was kept here
+
+    @property
+    def last(self) -> bytes | None:
+        """What was last kept of this trial, None where it is to begin."""
+        return self._found[1].state if self._found else None
+
+    @property
+    def continued(self) -> str | None:
+        """Name the checkpoint that the trial goes on from."""
+        return self._found[0] if self._found else None
+
+    @property
+    def carried(self) -> Seconds:
+        """Tell what was spent on that checkpoint."""
+        return self._found[1].spent if self._found else Seconds()
+
+    def find(self) -> None:
+        """Look for the newest checkpoint of the trial; one that is of no use is passed over."""
+        keys = self._store.sizes(layout.trial_prefix(self._trial.number))
+        places = {key: place for key in keys if (place := layout.checkpoint_of(key))}
+        for key in sorted(places, key=lambda key: places[key], reverse=True):
+            try:
+                kept = from_bytes(self._store.read(key))
+            except KeyError:
+                continue  # its trial has just ended elsewhere
+            except Unreadable as error:
+                log.warning("checkpoint %s is passed over: %s", key, error)
+                continue
+            if kept.configuration != self._configuration():
+                log.warning("checkpoint %s is passed over: another configuration's", key)
+                continue
+            if kept.versions != self._versions:
+                log.warning("checkpoint %s is of other versions: last digits may differ", key)
+            self._found = key, kept
+            return
+
+    def reject(self, why: str) -> None:
+        """Say that the checkpoint is of no use, so that the trial begins from its seed."""
+        log.warning("checkpoint %s is passed over: %s", self.continued, why)
+        self._found = None
+
+    def wanted(self) -> bool:
+        """Tell whether to keep a checkpoint now."""
+        return self._notice.told or self._now() >= self._due
+
+    def keep(self, state: bytes) -> None:
+        """Keep a checkpoint; raises ToldToStop where this process has to end."""
+        self._fence.check()
+        kept = Kept(
+            configuration=self._configuration(),
+            versions=self._versions,
+            spent=self.carried + self._spent(),
+            state=state,
+        )
+        self.used = True
+        try:
+            self._store.write(self._key, to_bytes(kept))
+        except StoreLost as error:  # the record may find it there again
+            log.warning("trial %s: no checkpoint: %s", self._trial.number, error)
+        self._notice.check()
+        self._due = self._now() + self._every_s
+
+    def clear(self) -> None:
+        """Remove what was kept of the trial, which has its record."""
+        for key in self._store.sizes(layout.trial_prefix(self._trial.number)):
+            if layout.checkpoint_of(key):
+                self._store.delete(key)

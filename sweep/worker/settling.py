@@ -1,0 +1,267 @@
+"""Bring one trial to its record: begin it, train it, write down what came of it."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Protocol
+
+from omegaconf import OmegaConf
+
+from sweep.clock import CLOCK
+from sweep.errors import StoreLost
+from sweep.plan import layout
+from sweep.plan.application import Application, Checkpoints, Epoch, OnEpoch, Result
+from sweep.plan.packing import Pack
+from sweep.plan.records import to_line
+from sweep.plan.round import Round, Study, digest, set_values
+from sweep.plan.trial import Failure, Record, State, Trial
+from sweep.store import Store
+from sweep.study.reading import exists
+from sweep.worker.checkpoint import Keeper, Seconds
+from sweep.worker.fence import Fence, Fenced
+from sweep.worker.keeping import keep_weights
+from sweep.worker.notice import Notice, ToldToStop
+
+
+class Watcher(Protocol):
+    """Hears of a pack's trials as they go, to show them elsewhere; never raises."""
+
+    def began(self, trial: Trial, record: Record) -> None:
+        """Hear that a trial begins."""
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """Hear that an epoch ended."""
+
+    def ended(self, trial: Trial, record: Record) -> None:
+        """Hear of a terminal record."""
+
+
+Train = Callable[[Trial, OnEpoch, Checkpoints], Result]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One pack to work on, and all that is needed for it."""
+
+    store: Store  # the study's part
+    study: Study
+    round: Round
+    pack: Pack
+    run: Train
+    application: Application | None  # what the task tells about itself, if it does
+    versions: Mapping[str, str]
+    watcher: Watcher
+    notice: Notice
+    device: str = "cpu"
+
+    @property
+    def max_attempts(self) -> int:
+        """Say how many workers one trial may cost."""
+        return int(self.study.limits.get("max_attempts", 3))
+
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether the task can go on from a checkpoint."""
+        return self.application is not None and self.application.run_on is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Where one worker of an attempt writes its records, while the attempt counts."""
+
+    attempt: int
+    part: int
+    fence: Fence
+
+
+def settle(
+    work: Assignment, trial: Trial, *, writer: Writer, deaths: int = 0, first: bool = False
+) -> Record:
+    """Write a terminal record of a trial: cancelled, given up, or trained.
+
+    `deaths` counts the workers that it cost so far; `first` says that nobody can have begun it
+    before. ToldToStop passes, after a line that tells what was spent.
+    """
+    results = layout.results_key(work.pack.number, writer.attempt, writer.part)
+    keeper = _keeper(work, trial, writer)
+    begun = Record(
+        trial=trial.number,
+        state=State.RUNNING,
+        attempt=writer.attempt,
+        pack=work.pack.number,
+        round=work.round.number,
+        started=CLOCK.now(),
+        device=work.device,
+        versions=work.versions,
+    )
+    if stopped(work):
+        record = replace(begun, state=State.CANCELLED, finished=begun.started)
+        keeper = None  # what was kept of it stays: `resume` goes on from there
+    elif deaths >= work.max_attempts:
+        record = replace(begun, state=State.FAILED, error=_died(deaths), finished=begun.started)
+    else:
+        if keeper is not None and not first:
+            keeper.find()
+        work.store.append(results, to_line(begun))
+        work.watcher.began(trial, begun)
+        spent = _meter()
+        try:
+            record = _train(work, trial, begun, keeper, spent, writer.fence)
+        except Fenced:
+            raise  # nothing that it writes counts any more
+        except ToldToStop:
+            paused = replace(begun, state=State.PAUSED, finished=CLOCK.now())
+            work.store.append(results, to_line(_with_seconds(paused, keeper, spent())))
+            raise
+    if record.state is State.FAILED:
+        work.store.create(layout.failure_key(trial.number), b"")
+    work.store.append(results, to_line(record))
+    if keeper is not None and (keeper.used or not first):
+        keeper.clear()
+    work.watcher.ended(trial, record)
+    return record
+
+
+def stopped(work: Assignment) -> bool:
+    """Tell whether the study is to go no further: by a person, or by too many failures."""
+    if exists(work.store, layout.STOP):
+        return True
+    most = work.study.limits.get("max_failed")
+    return most is not None and len(work.store.sizes(layout.FAILURES)) > most
+
+
+def resolved(round_: Round, trial: Trial) -> dict[str, Any]:
+    """Put a trial's values on its base and resolve it, in this process' environment."""
+    config = OmegaConf.create(set_values(round_.bases[trial.base].config, trial.values))
+    tree = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+class _NoCheckpoints:
+    """Stand for the checkpoints of a task that cannot go on from one."""
+
+    last = None
+
+    def reject(self, why: str) -> None:
+        """Say that the checkpoint is of no use."""
+
+    def wanted(self) -> bool:
+        """Tell whether to keep a checkpoint now."""
+        return False
+
+    def keep(self, state: bytes) -> None:
+        """Keep a checkpoint."""
+
+
+def _keeper(work: Assignment, trial: Trial, writer: Writer) -> Keeper | None:
+    if not work.goes_on:
+        return None
+    return Keeper(
+        work.store,
+        trial,
+        key=layout.checkpoint_key(trial.number, pack=work.pack.number, attempt=writer.attempt),
+        configuration=cache(lambda: _configuration(work.round, trial)),
+        versions=work.versions,
+        fence=writer.fence,
+        notice=work.notice,
+        spent=_meter(),
+    )
+
+
+def _configuration(round_: Round, trial: Trial) -> str:
+    # A resolver may give what JSON lacks; then no two hashes agree, and the trial begins anew.
+    return digest(json.loads(json.dumps(resolved(round_, trial), default=repr)))
+
+
+def _train(
+    work: Assignment,
+    trial: Trial,
+    begun: Record,
+    keeper: Keeper | None,
+    spent: Callable[[], Seconds],
+    fence: Fence,
+) -> Record:
+    def tell(epoch: Epoch) -> None:
+        work.watcher.epoch(trial, epoch)
+
+    try:
+        if keeper is not None:
+            result = work.run(trial, tell, keeper)
+        else:
+            with work.notice.breakable():
+                result = work.run(trial, tell, _NoCheckpoints())
+    except StoreLost:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a trial's failure is data
+        result = Result(state=State.FAILED, failure=_failure(error))
+    fence.check()
+    weights = None
+    if work.application is not None:
+        weights = keep_weights(work.store, work.application, work.round, trial, result)
+    record = replace(
+        begun,
+        state=result.state,
+        objective=result.objective,
+        metrics=result.metrics,
+        history=result.history,
+        error=result.failure,
+        finished=CLOCK.now(),
+        device=result.device,
+        value=result.objective if result.value is None else result.value,
+        weights=weights,
+    )
+    return _with_seconds(record, keeper, spent())
+
+
+def _with_seconds(record: Record, keeper: Keeper | None, spent: Seconds) -> Record:
+    whole = spent + (keeper.carried if keeper else Seconds())
+    return replace(
+        record,
+        cpu_seconds=whole.cpu,
+        gpu_seconds=whole.gpu,
+        attempt_cpu_seconds=spent.cpu,
+        attempt_gpu_seconds=spent.gpu,
+        continued=keeper.continued if keeper else None,
+    )
+
+
+def _failure(error: BaseException) -> Failure:
+    text = f"exit({error.code})" if isinstance(error, SystemExit) else str(error)
+    trace = "".join(traceback.format_exception(error)[-12:])
+    return Failure(type(error).__name__, text, trace=trace)
+
+
+def _died(deaths: int) -> Failure:
+    return Failure(
+        "Killed",
+        f"the worker died {deaths} times while it trained this trial, without a word",
+        "most often memory: see the pack's log, give workers more memory, or run fewer at once",
+    )
+
+
+def _meter() -> Callable[[], Seconds]:
+    cpu, clock = cpu_seconds(), CLOCK.now()
+
+    def spent() -> Seconds:
+        return Seconds(cpu_seconds() - cpu, CLOCK.now() - clock if _holds_gpu() else 0.0)
+
+    return spent
+
+
+def cpu_seconds() -> float:
+    """Count the processor's seconds that this process has used."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _holds_gpu() -> bool:
+    # Only a task that has loaded torch can have taken one.
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())

@@ -1,0 +1,187 @@
+"""Make pods and Jobs that PodSecurity restricted admits, and wait for what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from kubernetes import client
+from kubernetes.stream import stream
+
+from testbed.errors import BedError
+from testbed.fixtures import OWN_KUBECONFIG
+from testbed.image import PAUSE
+
+SHELL = "busybox:1.37" if OWN_KUBECONFIG in os.environ else PAUSE
+USER = 10001
+WAIT_S = 90.0
+POLL_S = 0.1
+T = TypeVar("T")
+
+
+def container(
+    command: Sequence[str],
+    *,
+    image: str = SHELL,
+    env: Mapping[str, str] | None = None,
+    memory: str = "64Mi",
+    mounts: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Write a container as restricted wants it, with a read-only root and an empty /tmp."""
+    return {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "env": [{"name": name, "value": value} for name, value in (env or {}).items()],
+        "resources": {"limits": {"memory": memory}, "requests": {"cpu": "50m"}},
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+
+
+def pod_spec(main: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """Write the specification of a pod that runs once; `changes` are fields of it."""
+    volumes = [{"name": "tmp", "emptyDir": {}}, *changes.pop("volumes", [])]
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 5,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [dict(main)],
+        "volumes": volumes,
+        **changes,
+    }
+
+
+def indexed_job(
+    name: str, spec: Mapping[str, Any], *, completions: int, **changes: Any
+) -> dict[str, Any]:
+    """Write an Indexed Job whose pods run at once; `changes` are fields of its specification."""
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": completions,
+            "parallelism": completions,
+            "template": {"spec": dict(spec)},
+            **changes,
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """One namespace, seen by a test."""
+
+    api: client.ApiClient
+    namespace: str
+
+    @property
+    def core(self) -> client.CoreV1Api:
+        """Give the API of pods and Services."""
+        return client.CoreV1Api(self.api)
+
+    @property
+    def batch(self) -> client.BatchV1Api:
+        """Give the API of Jobs."""
+        return client.BatchV1Api(self.api)
+
+    def create(
+        self, name: str, spec: Mapping[str, Any], labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Create a pod."""
+        body = {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": dict(spec)}
+        self.core.create_namespaced_pod(self.namespace, body)
+
+    def create_job(self, body: Mapping[str, Any]) -> None:
+        """Create a Job."""
+        self.batch.create_namespaced_job(self.namespace, dict(body))
+
+    def read(self, name: str) -> client.V1Pod:
+        """Read a pod."""
+        return self.core.read_namespaced_pod(name, self.namespace)
+
+    def read_job(self, name: str) -> client.V1Job:
+        """Read a Job."""
+        return self.batch.read_namespaced_job(name, self.namespace)
+
+    def of_job(self, name: str) -> list[client.V1Pod]:
+        """List a Job's pods, oldest first."""
+        selector = f"batch.kubernetes.io/job-name={name}"
+        found = self.core.list_namespaced_pod(self.namespace, label_selector=selector).items
+        return sorted(found, key=lambda pod: pod.metadata.creation_timestamp)
+
+    def wait_ended(self, name: str, *, within_s: float = WAIT_S) -> client.V1Pod:
+        """Wait until a pod has ended."""
+        ended = ("Succeeded", "Failed")
+        return self._wait_pod(name, lambda pod: pod.status.phase in ended, within_s=within_s)
+
+    def wait_running(self, name: str, *, within_s: float = WAIT_S) -> client.V1Pod:
+        """Wait until a pod runs."""
+        return self._wait_pod(name, lambda pod: pod.status.phase == "Running", within_s=within_s)
+
+    def wait_job_ended(self, name: str, *, within_s: float = WAIT_S) -> client.V1Job:
+        """Wait until a Job is complete or failed."""
+
+        def ended() -> client.V1Job | None:
+            job = self.read_job(name)
+            return job if conditions(job.status) & {"Complete", "Failed"} else None
+
+        return wait_for(ended, within_s=within_s, told=lambda: str(self.read_job(name).status))
+
+    def logs(self, name: str) -> str:
+        """Read what a pod printed."""
+        return str(self.core.read_namespaced_pod_log(name, self.namespace))
+
+    def execute(self, name: str, *command: str) -> str:
+        """Run a command in a running pod and return what it printed."""
+        # A connection of its own: `stream` changes the client that it is given.
+        with client.ApiClient(self.api.configuration) as api:
+            return str(
+                stream(
+                    client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+                    name,
+                    self.namespace,
+                    command=list(command),
+                    stdout=True,
+                    stderr=True,
+                )
+            )
+
+    def _wait_pod(
+        self, name: str, holds: Callable[[client.V1Pod], bool], *, within_s: float
+    ) -> client.V1Pod:
+        def found() -> client.V1Pod | None:
+            pod = self.read(name)
+            return pod if holds(pod) else None
+
+        return wait_for(found, within_s=within_s, told=lambda: str(self.read(name).status))
+
+
+def conditions(status: client.V1JobStatus | client.V1PodStatus) -> set[str]:
+    """Name the conditions that hold."""
+    return {each.type for each in status.conditions or [] if each.status == "True"}
+
+
+def wait_for(find: Callable[[], T | None], *, within_s: float, told: Callable[[], str]) -> T:
+    """Ask until there is an answer; raises BedError with what is `told` where time runs out."""
+    until = time.monotonic() + within_s
+    while (found := find()) is None:
+        if time.monotonic() > until:
+            raise BedError(f"nothing after {within_s:.0f} s; now: {told()}")
+        time.sleep(POLL_S)
+    return found

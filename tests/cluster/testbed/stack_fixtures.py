@@ -1,0 +1,1 @@
+"""Fixtures of the stack: S3, PostgreSQL, MLflow."""
