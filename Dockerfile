@@ -2,20 +2,6 @@
 #   docker build --tag sweep-trainer .
 ARG PYTHON=python:3.11-slim-bookworm
 
-FROM ${PYTHON} AS environment
-# Where pip finds torch's CPU build, a tenth of the size of the CUDA build; empty: wherever it looks.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-WORKDIR /build
-RUN python -m venv --without-pip /opt/sweep
-COPY constraints.txt pyproject.toml ./
-RUN python -c 'import tomllib; \
-  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-  print(*project["dependencies"], *project["optional-dependencies"]["worker"], sep="\n")' \
-  >requirements.txt \
-  && python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
-  ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-  --constraint constraints.txt --requirement requirements.txt
-
 FROM ${PYTHON} AS code
 WORKDIR /build
 ENV PIP_CONSTRAINT=/build/constraints.txt
@@ -23,12 +9,22 @@ COPY . .
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON}
-RUN useradd --uid 10001 --user-group --create-home --home-dir /work sweep
-COPY --from=environment /opt/sweep /opt/sweep
-ENV PATH=/opt/sweep/bin:$PATH PYTHONUNBUFFERED=1
+# Where pip finds torch's CPU build, a tenth of the size of the CUDA build; empty: wherever it looks.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN useradd --uid 10001 --user-group --create-home --home-dir /work sweep \
+  && python -m venv --without-pip /opt/sweep
+# What it is made of stays beside it. All are wheels: a stage with compilers would only be copied.
+COPY constraints.txt pyproject.toml /opt/sweep/
+RUN cd /opt/sweep && python -c 'import tomllib; \
+  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  print(*project["dependencies"], *project["optional-dependencies"]["worker"], sep="\n")' \
+  >requirements.txt \
+  && python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
+  ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+  --constraint constraints.txt --requirement requirements.txt
 # What changes with every commit comes last, and is small.
 RUN --mount=type=bind,from=code,source=/wheels,target=/wheels \
-  python3 -m pip --python /opt/sweep/bin/python install --no-cache-dir --no-deps /wheels/*.whl
+  python -m pip --python /opt/sweep/bin/python install --no-cache-dir --no-deps /wheels/*.whl
 ARG SWEEP_BUILD_ID=""
 ARG SWEEP_VERSION=""
 ARG SWEEP_GIT_SHA=""
@@ -37,7 +33,8 @@ LABEL org.opencontainers.image.title="sweep trainer" \
   org.opencontainers.image.licenses="Apache-2.0" \
   org.opencontainers.image.version=$SWEEP_VERSION \
   org.opencontainers.image.revision=$SWEEP_GIT_SHA \
-  sweep/build-id=$SWEEP_BUILD_ID
+  sweep.build-id=$SWEEP_BUILD_ID
+ENV PATH=/opt/sweep/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /work
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "sweep.worker"]

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OPEN := $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-.PHONY: demo test check bench environment clean
+.PHONY: demo test check bench cluster-up cluster-down environment clean
 
 demo: $(READY)
 	$(BIN)/python -m sweep +experiment=forecast -m
@@ -23,6 +23,13 @@ check: $(READY)
 
 bench: $(READY)
 	set -e; for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+cluster-up: $(READY)
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed up
+
+cluster-down: $(READY)
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed down
 
 environment: $(READY)
 

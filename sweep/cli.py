@@ -19,6 +19,7 @@ from sweep.plan.application import Application
 from sweep.plan.trial import State
 from sweep.store import open_store
 from sweep.study.launching import store_address
+from sweep.study.reaching import find_store
 from sweep.study.reading import find_study, list_studies, read_rounds, read_study
 from sweep.study.resuming import resume as resume_study
 from sweep.study.siting import prepare, site_again
@@ -60,26 +61,31 @@ def run_verb(arguments: Sequence[str]) -> int:
 
 @cli.command(context_settings=ANY_WORDS)
 def plan(context: typer.Context) -> int:
-    """Show what a multirun would do: takes what the main job takes, writes nothing."""
+    """Show what a multirun would do: takes what the main job takes, writes nothing.
+
+    With --check the API server is asked whether it would take the Job.
+    """
     from sweep.multirun import run_hydra
 
-    words = [word for word in context.args if word not in ("-m", "--multirun")]
-    return run_hydra([*words, "hydra.launcher.dry=true", "-m"])
+    words = [word for word in context.args if word not in ("-m", "--multirun", "--check")]
+    check = ["hydra.launcher.check=true"] if "--check" in context.args else []
+    return run_hydra([*words, *check, "hydra.launcher.dry=true", "-m"])
 
 
 @cli.command()
 def status(
     study: Annotated[str | None, typer.Argument(help="one study; else all of the store")] = None,
     store: StoreOption = None,
+    context: ContextOption = None,
     as_json: JsonOption = False,  # noqa: FBT002  a flag
 ) -> int:
     """Show how far studies are."""
-    place = open_store(store_address(store, env=os.environ))
+    place = find_store(store, env=os.environ)
     names = [study] if study else list_studies(place)
     found: list[Standing] = []
     for name in names:
         try:
-            found.append(standing(find_study(place, name)))
+            found.append(standing(find_study(place, name), context=context))
         except BadInput as error:
             if study:
                 raise
@@ -110,7 +116,7 @@ def resume(
     ] = None,
 ) -> int:
     """Train what a study has no record of, with numbers as if it had not stopped."""
-    place = open_store(store_address(store, env=os.environ))
+    place = find_store(store, env=os.environ)
     found = find_study(place, study)
     states = _states(rerun)
     site = site_again(
@@ -137,7 +143,7 @@ def attach(study: StudyArgument, store: StoreOption = None, context: ContextOpti
     """Follow a study that goes on without its client, and sum it up at its end."""
     from sweep.study.attaching import attach as attach_study
 
-    place = open_store(store_address(store, env=os.environ))
+    place = find_store(store, env=os.environ)
     found = find_study(place, study)
     site = site_again(read_rounds(found)[-1].cluster, env=os.environ, context=context)
     prepare(site)
@@ -156,7 +162,7 @@ def publish(study: StudyArgument, store: StoreOption = None) -> int:
     from sweep.study.conducting import studied
     from sweep.study.finishing import publish as publish_kept
 
-    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    place = find_study(find_store(store, env=os.environ), study)
     state = studied(place, read_study(place), read_rounds(place))
     if not state.study.tracking.get("uri"):
         raise BadInput(f"study {study} is not tracked: MLflow was not installed, or not asked for")
@@ -178,7 +184,7 @@ def report(
     """Write a study's report as one HTML file that opens anywhere."""
     from sweep.study.reporting import report as report_study
 
-    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    place = find_study(find_store(store, env=os.environ), study)
     written = report_study(place, output=output)
     print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
     return 0
@@ -189,7 +195,7 @@ def cancel(study: StudyArgument, store: StoreOption = None, context: ContextOpti
     """Stop a study wherever it runs; what is done is kept, and `resume` does the rest."""
     from sweep.study.cancelling import cancel as cancel_study
 
-    place = find_study(open_store(store_address(store, env=os.environ)), study)
+    place = find_study(find_store(store, env=os.environ), study)
     print(cancel_study(place, env=os.environ, context=context))  # noqa: T201
     return 0
 
@@ -197,15 +203,17 @@ def cancel(study: StudyArgument, store: StoreOption = None, context: ContextOpti
 @cli.command()
 def logs(
     study: StudyArgument,
-    trial: Annotated[int | None, typer.Argument(help="one trial; else all")] = None,
+    trial: Annotated[int | None, typer.Option("--trial", help="one trial; else all")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="go on as they print")] = False,  # noqa: FBT002  a flag
     store: StoreOption = None,
+    context: ContextOption = None,
 ) -> int:
     """Print what the workers of a study printed, pack by pack."""
-    from sweep.study.logs import pack_logs
+    from sweep.study.logs import live_logs
 
-    place = find_study(open_store(store_address(store, env=os.environ)), study)
-    for line in pack_logs(place, trial=trial):
-        print(line)  # noqa: T201
+    place = find_study(find_store(store, env=os.environ), study)
+    for line in live_logs(place, env=os.environ, trial=trial, context=context, follow=follow):
+        print(line, flush=follow)  # noqa: T201
     return 0
 
 

@@ -65,6 +65,7 @@ class LauncherConf:
     max_failed: int | None = None  # stop beyond so many failed trials; null: never stop early
     recycle: int = 0  # trials that one process trains before a fresh one; 0: as many as a pack has
     dry: bool = False  # show the plan, write and start nothing
+    check: bool = False  # with dry: ask the API server whether it would take the Job
     detach: bool = False  # leave once the Job is submitted; exit code 75
     image: str | None = None  # null: the release's
     resources: ResourcesConf = field(default_factory=ResourcesConf)

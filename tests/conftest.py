@@ -13,7 +13,8 @@ TESTS = Path(__file__).parent
 settings.register_profile("same every time", deadline=None, derandomize=True, database=None)
 settings.load_profile("same every time")
 
-for folder in ("applications", "tracking", "cluster"):  # so that one folder's tests alone find them too
+# So that one folder's tests alone find them too.
+for folder in ("applications", "plan", "tracking", "study", "cluster"):
     sys.path.insert(0, str(TESTS / folder))
 
 pytest_plugins = ["testbed.fixtures", "testbed.real_fixtures", "testbed.stack_fixtures"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from sweep.plan.application import Tree
 from sweep.plan.exits import Verdict
 
 
@@ -39,6 +40,7 @@ class Work:
     round_hash: str
     packs: Sequence[int]
     task: str
+    tracking: str  # MLflow's address, empty where there is none
     max_attempts: int  # counted ends of one pack before it is given up
 
 
@@ -66,3 +68,14 @@ class Cluster(Protocol):
 
     def remove(self) -> None:
         """Clear away a round that is over but for packs that were lost with their nodes."""
+
+
+@runtime_checkable
+class Warm(Protocol):
+    """A cluster that keeps a process at hand which has imported what trials need."""
+
+    def crown(self, trees: Mapping[int, Tree]) -> str:
+        """Have trials, given resolved, scored on the test part; return what was said of it.
+
+        The outcome is in the store, or is not there: then the caller has to do it.
+        """

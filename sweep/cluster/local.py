@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
 from sweep.cluster.memory import MemoryWatch
 from sweep.errors import BadInput, Unreachable
+from sweep.plan.application import Tree
 from sweep.plan.exits import Verdict, describe, verdict
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,20 @@ class LocalCluster:
             self._tell({"pack": number})
         return self._hear(timeout_s)
 
+    def crown(self, trees: Mapping[int, Tree]) -> str:
+        """Have trials scored by a process that has imported all they need; return what it said.
+
+        The outcome is in the store, or is not there.
+        """
+        if self.parent is None:
+            return ""
+        self._tell({"crown": list(trees.items())})
+        while (messages := self._messages(None)) is not None:
+            for message in messages:
+                if "crowned" in message:
+                    return str(message["said"]) if message["crowned"] == 0 else ""
+        return ""
+
     def stop(self, grace_s: float) -> None:
         """End what runs: ask first, kill after the grace."""
         self.waiting.clear()
@@ -125,6 +141,11 @@ class LocalCluster:
             log.debug("the workers' parent has ended")  # _hear sees it and starts another
 
     def _hear(self, timeout_s: float) -> list[PackEvent]:
+        messages = self._messages(timeout_s)
+        return self._parent_died() if messages is None else [self._event(m) for m in messages]
+
+    def _messages(self, timeout_s: float | None) -> list[dict[str, Any]] | None:
+        """Wait for messages of the workers' parent; None once it has ended."""
         assert self.parent is not None
         assert self.parent.stdout is not None
         file = self.parent.stdout.fileno()
@@ -133,12 +154,11 @@ class LocalCluster:
             return []
         data = os.read(file, 1 << 16)
         if not data:
-            return self._parent_died()
+            return None
         *lines, self._unread = (self._unread + data).split(b"\n")
-        events = [self._event(json.loads(line)) for line in lines]
-        return [event for event in events if event is not None]
+        return [json.loads(line) for line in lines]
 
-    def _event(self, message: dict[str, Any]) -> PackEvent | None:
+    def _event(self, message: dict[str, Any]) -> PackEvent:
         if "refused" in message:
             raise BadInput(message["refused"])
         number = int(message["pack"])

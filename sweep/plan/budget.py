@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sweep.errors import BadInput
 from sweep.plan.trial import Value
 
-HOUR_S = 3600.0
+MINUTE_S, HOUR_S = 60.0, 3600.0
 LEAST_DEADLINE_S = 60  # a pod that is pulled, started and stopped at once has told nothing
 
 
@@ -35,7 +35,7 @@ class Spent:
 
     def __str__(self) -> str:
         parts = [
-            f"{_hours(held)} {what}-hours" + (f" ({_hours(lost)} of them lost)" if lost else "")
+            _amount(held, what) + (f" ({_amount(lost, what)} of them lost)" if lost else "")
             for what, held, lost in (
                 ("GPU", self.gpu_s, self.wasted_gpu_s),
                 ("CPU", self.cpu_s, self.wasted_cpu_s),
@@ -114,6 +114,14 @@ def deadline_s(
 
 def _lost(life: Life) -> float:
     return max(0.0, life.ended - max(life.claimed, life.useful))
+
+
+def _amount(seconds: float, what: str) -> str:
+    if seconds < MINUTE_S:
+        return f"{seconds:.2g} {what}-seconds"
+    if seconds < HOUR_S:
+        return f"{seconds / MINUTE_S:.3g} {what}-minutes"
+    return f"{_hours(seconds)} {what}-hours"
 
 
 def _hours(seconds: float) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sweep.errors import CorruptPlan
 from sweep.plan.application import Application
-from sweep.plan.facets import Flat, Grid
+from sweep.plan.facets import Facet, Flat, Grid
 from sweep.plan.round import digest
 from sweep.plan.trial import Record, State, Trial, Value
 
@@ -47,19 +49,16 @@ def contents_of(
     clock, the environment or anything else than its own configuration is left out.
     """
     table = Grid(flats, trials)
-    effects = map(repr, table.ask(application.effect))
-    data = table.ask(application.data)
     own = {*application.effect.keys, *application.paths}
-    bases = [{key: value for key, value in flat.items() if key not in own} for flat in flats]
-    impure = [{key for key, value in base.items() if not is_pure(value)} for base in bases]
-    found: dict[int, str] = {}
-    for trial, effect, hashes in zip(trials, effects, data, strict=True):
-        values = {key: value for key, value in trial.values.items() if key not in own}
-        if not is_pure([effect, *values.values()]) or impure[trial.base].difference(values):
-            continue
-        settings = {**bases[trial.base], **values}
-        found[trial.number] = digest([settings, effect, dict(hashes)])
-    return found
+    # A group is hashed once per distinct combination of its settings, a trial from its groups.
+    parts = [table.ask(Facet(keys, _settings)) for keys in _groups(flats, trials, own)]
+    parts.append(table.ask(Facet(application.effect.keys, partial(_effect, application))))
+    parts.append(table.ask(Facet(application.data.keys, partial(_data, application))))
+    return {
+        trial.number: hashlib.sha256("".join(own_parts).encode()).hexdigest()
+        for trial, *own_parts in zip(trials, *parts, strict=True)
+        if None not in own_parts
+    }
 
 
 def is_pure(value: Value) -> bool:
@@ -123,3 +122,28 @@ def matches(
     for number, content in contents.items():
         if content in known and number not in done:
             yield number, known[content]
+
+
+def _groups(
+    flats: Sequence[Flat], trials: Sequence[Trial], own: Collection[str]
+) -> list[tuple[str, ...]]:
+    keys = {key for config in (*flats, *(trial.values for trial in trials)) for key in config}
+    groups: dict[str, list[str]] = {}
+    for key in sorted(keys.difference(own)):
+        groups.setdefault(key.partition(".")[0], []).append(key)
+    return [tuple(groups[name]) for name in sorted(groups)]
+
+
+def _settings(config: Flat) -> str | None:
+    if not all(map(is_pure, config.values())):
+        return None
+    return digest(config) if config else ""
+
+
+def _effect(application: Application, config: Flat) -> str | None:
+    effect = repr(application.effect.of(config))
+    return digest(effect) if is_pure(effect) else None
+
+
+def _data(application: Application, config: Flat) -> str | None:
+    return digest(dict(application.data.of(config)))

@@ -22,7 +22,7 @@ def markdown(summary: Summary, *, limit: int = NOTE_LIMIT) -> str:
     What does not fit is left out, the per-value table first and the leaderboard last.
     """
     results = summary.results
-    counts, best = _plain(headline(results.board)), _plain(verdict(results))
+    counts, best = _plain(headline(results)), _plain(verdict(results))
     top = f"**{_plain(summary.title)}**\n\n{counts}\n\n{best}".rstrip()
     board = _section("Leaderboard", _table(leaderboard_table(results)))
     warnings = _section("Warnings", _list([f"{f.text} {f.remedy}" for f in summary.findings]))

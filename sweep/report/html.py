@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -36,6 +37,13 @@ def can_write() -> bool:
     return find_spec("jinja2") is not None
 
 
+def import_libraries() -> None:
+    """Import what a report is drawn with, where it is installed: for a time when one waits."""
+    for name in ("jinja2", "matplotlib.figure", "matplotlib.backends.backend_svg"):
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
+
+
 def html(summary: Summary, *, background: Background) -> str:
     """Write the report of a study; the same results give the same bytes.
 
@@ -63,7 +71,7 @@ def _content(summary: Summary, background: Background) -> dict[str, Any]:
         "title": summary.title,
         "background": background,
         "started": _moment(background.created),
-        "headline": headline(board),
+        "headline": headline(results),
         "verdict": verdict(results).replace("+/-", "±"),
         "figures_of_merit": _key_figures(results),
         "board": board,

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sweep.plan.budget import Spent
 from sweep.plan.trial import Record, Value
 from sweep.report.baselines import Baseline
 from sweep.report.leaderboard import SEED, Leaderboard
@@ -20,6 +21,12 @@ class Results:
     baselines: Sequence[Baseline] = ()  # the best first
     test: Mapping[Value, float] = field(default_factory=dict)  # the winner's test score by seed
     seed: str = SEED
+    spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included
+
+    @property
+    def taken(self) -> int:
+        """Count the trials that another study had trained already."""
+        return sum(record.reused_from is not None for record in self.records.values())
 
     @property
     def test_mean(self) -> float | None:

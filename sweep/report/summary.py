@@ -12,11 +12,11 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
+from sweep.plan.budget import Spent
 from sweep.plan.trial import State
 from sweep.report.failures import Reason, find_reasons
 from sweep.report.formats import count, decimals, show_list, show_score, show_spread
 from sweep.report.isolation import Isolated, isolate
-from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.table import Table, isolation_table, leaderboard_table, settings
 from sweep.report.warnings import Finding, find_warnings
@@ -53,7 +53,7 @@ def render(summary: Summary) -> RenderableType:
     board = summary.results.board
     parts: list[RenderableType] = [
         Text(summary.title, style="bold"),
-        Text(headline(board)),
+        Text(headline(summary.results)),
         *([] if board.best is None else [Text(verdict(summary.results), style="bold")]),
     ]
     if board.ranked or summary.results.baselines:
@@ -79,8 +79,9 @@ def text(summary: Summary, *, width: int = 80) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
-def headline(board: Leaderboard) -> str:
-    """Count trials by what became of them."""
+def headline(results: Results) -> str:
+    """Count trials by what became of them, and tell what they cost."""
+    board = results.board
     trials = sum(board.counts.values())
     ended_first = sorted(State, key=lambda state: not state.terminal)
     known = [state for state in ended_first if board.counts.get(state)]
@@ -89,6 +90,10 @@ def headline(board: Leaderboard) -> str:
     if board.twins:
         share = "shares" if board.twins == 1 else "share"
         line += f" {board.twins:,} more {share} a result with one that is equal in effect."
+    if results.taken:
+        line += f" {results.taken:,} taken over from earlier studies."
+    if results.spent != Spent():
+        line += f" Spent: {results.spent}."
     return line
 
 

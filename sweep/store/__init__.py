@@ -50,16 +50,31 @@ class Store(Protocol):
         """Return the part below a prefix; its first object is written through the whole."""
 
 
-def open_store(address: str) -> Store:
-    """Open a store by its address: a path, or file://PATH.
+def open_store(address: str, *, patience_s: float | None = None) -> Store:
+    """Open a store by its address: a path, file://PATH or s3://BUCKET/PREFIX.
 
-    Raises BadInput for another scheme or a place that cannot be written.
+    A bucket that is away is waited for `patience_s`, else SWEEP_STORE_PATIENCE_S, else 120 s.
+    Raises BadInput for another scheme or a place that cannot be used.
     """
+    scheme, separator, path = address.partition("://")
+    if scheme == "s3" and separator:
+        return _open_s3(address, patience_s)
+    if separator and scheme != "file":
+        raise BadInput(
+            f"store {address}: unknown scheme '{scheme}'; write a path, file://PATH or "
+            "s3://BUCKET/PREFIX"
+        )
     from sweep.store.folder import FolderStore
 
-    scheme, separator, path = address.partition("://")
-    if not separator:
-        return FolderStore.open(address)
-    if scheme == "file":
-        return FolderStore.open(path)
-    raise BadInput(f"store {address}: unknown scheme '{scheme}'; write a path or file://PATH")
+    return FolderStore.open(path if separator else address)
+
+
+def _open_s3(address: str, patience_s: float | None) -> Store:
+    try:
+        from sweep.store.s3 import S3Store
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            f"store {address} needs {error.name}, which is not installed; "
+            "pip install 'hydra-kubernetes-sweep[s3]'"
+        ) from None
+    return S3Store.open(address, patience_s=patience_s)

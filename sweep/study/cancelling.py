@@ -49,7 +49,8 @@ def end_round(
     site = site_again(round_.cluster, env=env, context=context)
     prepare(site)
     cluster = open_cluster(site)
-    if not cluster.adopt(work_of(state, round_)):
+    store = state.place.url.removesuffix(f"/{state.study.name}")
+    if not cluster.adopt(work_of(state.study, round_, store=store)):
         return False
     cluster.stop(GRACE_S)
     cluster.remove()

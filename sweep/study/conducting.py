@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sweep.plan.exits import Exit, Verdict
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials, round_hash
 from sweep.plan.trial import Record, State, Trial
+from sweep.report.html import import_libraries
 from sweep.report.leaderboard import Leaderboard, rank
 from sweep.report.narration import Subject
 from sweep.report.progress import Display, open_display
@@ -107,7 +109,7 @@ def conduct(
     as they come from store, cluster and workers. What ends with its client is ended.
     """
     study = state.study
-    work = work_of(state, plan.round)
+    work = work_of(study, plan.round, store=_parent_address(state.place, study.name))
     now = CLOCK.now()
     tally = Tally(
         {number: cost.flop for number, cost in plan.costs.items()},
@@ -126,6 +128,8 @@ def conduct(
         parent.start()
         if detach:
             _detach(state)
+        if study.facts.get("ranked"):
+            threading.Thread(target=import_libraries, name="report", daemon=True).start()
         with open_display(tally, subject=subject, console=console, now=now) as display:
             _follow(state, cluster, display=display, problems=problems, lost=lost, echo=echo)
     except KeyboardInterrupt:
@@ -146,16 +150,16 @@ def conduct(
     return Conducted(studied=state, problems=problems, lost=frozenset(lost))
 
 
-def work_of(state: Studied, round_: Round) -> Work:
-    """Describe a round to a cluster."""
-    study = state.study
+def work_of(study: Study, round_: Round, *, store: str) -> Work:
+    """Describe a round to a cluster; `store` is the address of the whole store."""
     return Work(
-        store=_parent_address(state.place, study.name),
+        store=store,
         study=study.name,
         round=round_.number,
         round_hash=round_hash(round_),
         packs=[pack.number for pack in round_.packs],
         task=study.task,
+        tracking=str(study.tracking.get("uri") or ""),
         max_attempts=_ends_of_a_pack(study, round_),
     )
 

@@ -22,6 +22,7 @@ from sweep.study.uploading import download, hash_file
 
 S3 = "s3://"
 CACHE = "SWEEP_CACHE"
+SERVER_FAULT = 500  # HTTP statuses from here on are not the asker's mistake
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
@@ -137,6 +138,8 @@ def fetch_s3(address: str, *, cache: Path, expected: str | None = None) -> Path:
             args = {"VersionId": head["VersionId"]} if head.get("VersionId") else {"IfMatch": tag}
             _write(cached, lambda target: _get(client, bucket, key, args, target))
     except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= SERVER_FAULT:
+            raise StoreLost(f"{address} cannot be read: {error}") from None
         raise BadInput(
             f"{address} cannot be read ({error.response['Error'].get('Code')}); check the address, "
             "AWS_ENDPOINT_URL and the credentials"
@@ -163,7 +166,7 @@ def _s3() -> Any:
         import boto3
     except ImportError:
         raise BadInput("an s3:// address needs boto3; install it, or name a file") from None
-    return boto3.client("s3")
+    return boto3.session.Session().client("s3")  # the default one would keep older credentials
 
 
 def _write(cached: Path, fill: Callable[[Path], None]) -> None:

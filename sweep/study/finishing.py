@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from sweep.clock import CLOCK
 from sweep.plan import layout
 from sweep.plan.application import Application, Scores
+from sweep.plan.budget import Spent
 from sweep.report.baselines import read_baselines
 from sweep.report.html import can_write
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.conducting import Studied
-from sweep.study.crowning import Crowned, crown, known_winner
+from sweep.study.crowning import Elsewhere, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
+from sweep.study.scoring import Crowned
+from sweep.study.spending import Meter
 from sweep.study.writing import report_address, report_files
 
 
@@ -26,12 +30,18 @@ def finish(
     application: Application | None,
     problems: Mapping[int, str],
     console: Console,
+    elsewhere: Elsewhere | None = None,
 ) -> None:
-    """Score the winner on the test part, publish everything, print the summary."""
+    """Score the winner on the test part, publish everything, print the summary.
+
+    `elsewhere` may score it where torch is imported already.
+    """
     board = state.board()
     crowned: list[Crowned] = []
     if board.best and application:
-        crowned = crown(state, board.best, application=application, console=console)
+        crowned = crown(
+            state, board.best, application=application, elsewhere=elsewhere, console=console
+        )
     report = summarize(results_of(state, board, crowned), title=f"study {state.study.name}")
     ranked = bool(state.study.facts.get("ranked"))
 
@@ -41,7 +51,7 @@ def finish(
     shown = publish_study(state, report, end=end_of(state), crowned=crowned, attach=attach)
     for pack, why in problems.items():
         console.print(f"pack {pack} was given up: {why}", soft_wrap=True)
-    console.print(render(report) if ranked else headline(board))
+    console.print(render(report) if ranked else headline(report.results))
     page = [f"report:  {report_address(state)}"] if ranked and can_write() else []
     where = f"records: {state.place.url.removeprefix('file://')}"
     for line in (*shown.lines, *page, where):
@@ -89,7 +99,16 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         baselines=read_baselines(_baselines(state), board=board),
         test={item.seed: item.winner.metrics[board.test] for item in crowned},
         seed=state.study.seed,
+        spent=spent_on(state),
     )
+
+
+def spent_on(state: Studied) -> Spent:
+    """Add up what all attempts held, and keep the sums of those that are over."""
+    meter = Meter(state.place)
+    found = meter.spent(state.reader.ledger, now=CLOCK.now())
+    meter.keep()
+    return found
 
 
 def _baselines(state: Studied) -> Scores:

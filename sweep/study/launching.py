@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sweep.cluster import Cluster
+from sweep.cluster import Cluster, Warm
 from sweep.compose import Composition
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
@@ -23,15 +23,31 @@ from sweep.plan.round import Round, Study, check_study_name, study_name
 from sweep.plan.trial import Record, Value
 from sweep.schema import flatten, unflatten
 from sweep.store import Store, open_store
-from sweep.study.conducting import Conducted, Studied, conduct, how_to_go_on, studied, who
+from sweep.study.conducting import (
+    Conducted,
+    Studied,
+    conduct,
+    how_to_go_on,
+    studied,
+    who,
+    work_of,
+)
 from sweep.study.finishing import finish, give_up
 from sweep.study.opening import add_round, open_study, surroundings
 from sweep.study.outline import Outline, grid, outline
 from sweep.study.rounds import next_round
 from sweep.study.showing import choose_tracking
-from sweep.study.siting import Site, choose_site, open_cluster, prepare, whole
+from sweep.study.siting import (
+    Site,
+    check_job,
+    choose_site,
+    open_cluster,
+    prepare,
+    render,
+    whole,
+)
 from sweep.study.stopping import asked_to_stop
-from sweep.study.telling import announce, describe
+from sweep.study.telling import announce, describe, print_job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +81,22 @@ class Session:
 
 
 def show_plan(request: Request, *, console: Console) -> None:
-    """Print what a launch would do; nothing is written."""
+    """Print what a launch would do; nothing is written.
+
+    On a cluster that is its Job too; `hydra.launcher.check` asks the server whether it would take
+    it. Raises BadInput, Unreachable.
+    """
     site = choose_site(request.options, env=request.env)
     plan = _outline(request, site=site)
+    if site.settings is not None:
+        prepare(site)
+        store = store_address(request.options.get("store"), env=request.env, site=site)
+        study = _study(request, facts={}, site=site)
+        work = work_of(study, plan.round, store=store)
+        print_job(render(site.settings, work), console=console)
+        if request.options.get("check"):
+            check_job(site, work)
+            console.print(f"check    {site.where} would take it")
     describe(plan, request.composition, site=site, console=console)
 
 
@@ -162,7 +191,13 @@ def run_rounds(
             give_up(state)
         raise
     try:
-        finish(state, application=application, problems=done.problems, console=console)
+        finish(
+            state,
+            application=application,
+            problems=done.problems,
+            console=console,
+            elsewhere=cluster.crown if isinstance(cluster, Warm) else None,
+        )
     except KeyboardInterrupt:
         raise Interrupted(how_to_go_on(state)) from None
     twins = ((trial.number, trial.same_as) for trial in state.trials)

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweep.plan import layout
@@ -15,7 +15,7 @@ from sweep.report.export import csv_text, markdown
 from sweep.report.leaderboard import result_of
 from sweep.report.summary import Summary as Report
 from sweep.study.conducting import Studied
-from sweep.study.crowning import Crowned
+from sweep.study.scoring import Crowned
 from sweep.study.showing import cast_of, shown_trials, study_info, tracker_of
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
@@ -104,6 +104,9 @@ def _summary(
     for baseline in results.baselines:
         metrics[f"baseline_{baseline.name}"] = baseline.objective
     metrics["cpu_seconds"] = sum(record.cpu_seconds for record in state.records.values())
+    metrics |= {f"spent_{name}": value for name, value in asdict(results.spent).items() if value}
+    if results.taken:
+        metrics["trials_reused"] = float(results.taken)
     link = ""
     if path:
         link = f"All trials: [table]({path}), [charts]({charts_path(path)})\n\n"

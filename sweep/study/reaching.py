@@ -1,10 +1,17 @@
-"""Reach a cluster that a person asked for, and its release."""
+"""Reach a cluster that a person asked for, and what its release names."""
 
 from __future__ import annotations
 
-from sweep.cluster.api import Api, Away, Refused, open_api
-from sweep.cluster.release import Release, read_release
+import os
+from collections.abc import Mapping, MutableMapping
+
+from sweep.cluster.api import Api, Away, Refused, in_pod, open_api
+from sweep.cluster.release import Release, look_for_release, read_release
 from sweep.errors import BadInput, Unreachable
+from sweep.store import Store, open_store
+from sweep.study.showing import WAY
+
+S3_ENDPOINT, REGION = "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"
 
 
 def reach(*, context: str | None, namespace: str | None) -> tuple[Api, Release | None]:
@@ -21,3 +28,49 @@ def reach(*, context: str | None, namespace: str | None) -> tuple[Api, Release |
         raise BadInput(f"{api.where}, namespace {api.namespace}: {error}") from None
     except Away as error:
         raise Unreachable(f"{error}; is the cluster up, and the context the right one?") from None
+
+
+def open_ways(release: Release, api: Api, env: MutableMapping[str, str] = os.environ) -> None:
+    """Set what this process needs to reach store and MLflow; a person's own word stands.
+
+    Where the release has no address for people, a port-forward leads to the pods' own, as long as
+    this process lives. Raises BadInput where none can.
+    """
+    if release.store_region and not {REGION, "AWS_REGION"} & set(env):
+        env[REGION] = release.store_region
+    own = env.get(S3_ENDPOINT) or env.get("AWS_ENDPOINT_URL")
+    endpoint = _address(release.store_for_people, release.store_for_pods, api, own=own)
+    if endpoint:
+        env[S3_ENDPOINT] = endpoint
+    tracking = _address(release.tracking_for_people, release.tracking_for_pods, api, own=None)
+    if tracking and release.tracking_for_pods:
+        env[WAY] = f"{release.tracking_for_pods} {tracking}"
+
+
+def find_store(given: str | None, *, env: Mapping[str, str]) -> Store:
+    """Open the store that is given, that of SWEEP_STORE, of a release at hand, or ./sweep-store.
+
+    Raises BadInput, Unreachable.
+    """
+    address = given or env.get("SWEEP_STORE")
+    if not address:
+        found = look_for_release(env=env)
+        if found.api is not None and found.release is not None and found.release.store:
+            open_ways(found.release, found.api)
+            address = found.release.store
+    return open_store(address or "sweep-store")
+
+
+def _address(people: str, pods: str, api: Api, *, own: str | None) -> str | None:
+    if own or not (people or pods):
+        return None
+    if people:
+        return people
+    if in_pod():
+        return pods
+    from sweep.cluster.forwarding import forward
+
+    try:
+        return forward(api, pods)
+    except Away as error:
+        raise Unreachable(str(error)) from None

@@ -73,14 +73,18 @@ def exists(store: Store, key: str) -> bool:
 
 def open_ends(store: Store) -> dict[str, int]:
     """Name the records files of attempts that were never closed, with their sizes now."""
-    found: dict[str, int] = {}
     sizes = store.sizes(layout.PACKS)
+    open_: set[tuple[int, int]] = set()
+    found: dict[str, int] = {}
     for key in sizes:
         attempt = layout.attempt_of(key)
-        if attempt is None or b'"closed"' in store.read(key):
-            continue
-        results = layout.results_key(layout.pack_of(key), attempt)
-        found[results] = sizes.get(results, 0)
+        if attempt is not None and b'"closed"' not in store.read(key):
+            open_.add((layout.pack_of(key), attempt))
+            found[layout.results_key(layout.pack_of(key), attempt)] = 0
+    for key, size in sizes.items():
+        file = layout.results_of(key)
+        if file is not None and (file.pack, file.attempt) in open_:
+            found[key] = size
     return found
 
 
@@ -123,8 +127,14 @@ class Reader:
         return fresh
 
     def _fence(self, key: str, size: int) -> int:
-        # What a given-up attempt writes after another round took its trials does not count.
-        return min(size, self.fences.get(key, size))
+        # What a given-up attempt writes after another round took its trials does not count, nor
+        # does a file that it began since.
+        if key in self.fences:
+            return min(size, self.fences[key])
+        file = layout.results_of(key)
+        if file is not None and layout.results_key(file.pack, file.attempt) in self.fences:
+            return 0
+        return size
 
     def torn(self) -> int:
         """Count the files that end in the middle of a line, as a kill leaves them."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sweep.cluster import Cluster, Work
+from sweep.cluster import Work
 from sweep.cluster.cpus import usable_cpus
 from sweep.cluster.local import LocalCluster
 from sweep.errors import BadInput
 from sweep.plan.manifest import JobSettings, PodSettings, Resources, job, whole_cpus
 from sweep.plan.trial import Value
+from sweep.tracking.address import is_server
+
+if TYPE_CHECKING:
+    from sweep.cluster.api import Api
+    from sweep.cluster.kubernetes import KubernetesCluster
+    from sweep.cluster.release import Release
 
 CLUSTERS = ("auto", "local", "kubernetes")
 LOCAL, KUBERNETES = "local", "kubernetes"
@@ -52,8 +57,8 @@ class Site:
     workers: int  # packs at a time
     lanes: int  # trials at a time in one pack
     store: str | None = None  # that its release names
-    tracking: str | None = None  # the address of MLflow for people
-    environment: Mapping[str, str] = field(default_factory=dict)  # this process needs, if unset
+    tracking: str | None = None  # what its release calls MLflow
+    release: Release | None = None
     settings: JobSettings | None = None  # all but what a plan adds
     context: str | None = None
     namespace: str | None = None
@@ -112,7 +117,9 @@ def local_site(parallelism: int | None, *, why: str) -> Site:
     return Site(kind=LOCAL, where=f"here ({why})", workers=workers, lanes=1)
 
 
-def kubernetes_site(options: Mapping[str, Value], *, release: Any, api: Any, where: str) -> Site:
+def kubernetes_site(
+    options: Mapping[str, Value], *, release: Release, api: Api, where: str
+) -> Site:
     """Choose a cluster, with the release's word where a person has none.
 
     Raises BadInput for settings that no pod can have.
@@ -132,19 +139,14 @@ def kubernetes_site(options: Mapping[str, Value], *, release: Any, api: Any, whe
         deadline_s=options.get("deadline_s"),
         ttl_s=options.get("ttl_s"),
     )
-    environment: dict[str, str] = {}
-    if release.store_for_people:
-        environment["AWS_ENDPOINT_URL_S3"] = release.store_for_people
-    if release.store_region:
-        environment["AWS_DEFAULT_REGION"] = release.store_region
     return Site(
         kind=KUBERNETES,
         where=where,
         workers=settings.parallelism,
         lanes=whole_cpus(str(resources.cpu)) if _is_number(resources.cpu) else 1,
         store=release.store or None,
-        tracking=release.tracking_for_people or None,
-        environment=environment,
+        tracking=release.tracking_for_pods or release.tracking_for_people or None,
+        release=release,
         settings=settings,
         context=options.get("context"),
         namespace=api.namespace,
@@ -166,14 +168,14 @@ def site_again(
     """
     options = dict(note.get("options") or {})
     options["cluster"] = cluster or note.get("kind") or LOCAL
-    options["context"] = context or _known_context(note.get("context"))
+    options["context"] = context or known_context(note.get("context"))
     options["namespace"] = note.get("namespace")
     if parallelism is not None:
         options["parallelism"] = parallelism
     return choose_site(options, env=env)
 
 
-def open_cluster(site: Site) -> Cluster:
+def open_cluster(site: Site) -> LocalCluster | KubernetesCluster:
     """Open the cluster of a site; nothing is started."""
     if site.settings is None:
         return LocalCluster(workers=site.workers)
@@ -189,9 +191,21 @@ def open_cluster(site: Site) -> Cluster:
     )
 
 
+def check_job(site: Site, work: Work) -> None:
+    """Ask the server whether it would take a Job; nothing is created.
+
+    Raises BadInput, Unreachable.
+    """
+    cluster = open_cluster(site)
+    if not isinstance(cluster, LocalCluster):
+        cluster.check(work)
+
+
 def render(settings: JobSettings, work: Work) -> Body:
     """Render the Job of a piece of work."""
     env = {**settings.pod.env, "SWEEP_STORE": work.store}
+    if is_server(work.tracking):
+        env["MLFLOW_TRACKING_URI"] = work.tracking
     return job(
         replace(
             settings,
@@ -205,12 +219,17 @@ def render(settings: JobSettings, work: Work) -> Body:
     )
 
 
-def prepare(site: Site, env: MutableMapping[str, str] = os.environ) -> None:
-    """Set what this process needs to reach the site's store; a person's own word stands."""
-    for name, value in site.environment.items():
-        if name == "AWS_ENDPOINT_URL_S3" and env.get("AWS_ENDPOINT_URL"):
-            continue
-        env.setdefault(name, value)
+def prepare(site: Site) -> None:
+    """Open the ways to store and MLflow that the site's release names.
+
+    Raises BadInput, Unreachable.
+    """
+    if site.release is None:
+        return
+    from sweep.cluster.api import open_api
+    from sweep.study.reaching import open_ways
+
+    open_ways(site.release, open_api(context=site.context, namespace=site.namespace))
 
 
 def whole(key: str, value: Value, *, least: int) -> None:
@@ -222,7 +241,7 @@ def whole(key: str, value: Value, *, least: int) -> None:
         raise BadInput(f"{key}={value}: must be a whole number of at least {least}")
 
 
-def _pod(options: Mapping[str, Value], release: Any, resources: Resources) -> PodSettings:
+def _pod(options: Mapping[str, Value], release: Release, resources: Resources) -> PodSettings:
     whole("hydra.launcher.grace_s", options.get("grace_s"), least=1)
     secrets = list(options.get("env_from") or [])
     if release.store_secret and release.store_secret not in secrets:
@@ -232,8 +251,6 @@ def _pod(options: Mapping[str, Value], release: Any, resources: Resources) -> Po
         env["AWS_ENDPOINT_URL_S3"] = release.store_for_pods
     if release.store_region:
         env["AWS_DEFAULT_REGION"] = release.store_region
-    if release.tracking_for_pods:
-        env["MLFLOW_TRACKING_URI"] = release.tracking_for_pods
     return PodSettings(
         image=str(options.get("image") or release.image),
         pull_policy=options.get("pull_policy"),
@@ -252,8 +269,8 @@ def _pod(options: Mapping[str, Value], release: Any, resources: Resources) -> Po
     )
 
 
-def _known_context(name: str | None) -> str | None:
-    # Another machine may call the same cluster otherwise: its current context is tried then.
+def known_context(name: str | None) -> str | None:
+    """Keep a context's name where this machine's kubeconfig has it, else take its current one."""
     if name is None:
         return None
     from sweep.cluster.api import contexts

@@ -36,6 +36,7 @@ class Meter:
     _seen: dict[Place, _Seen] = field(default_factory=dict)
     _noticed: dict[Place, float] = field(default_factory=dict)  # last seen running
     _loaded: bool = False
+    _kept: int = 0  # closed attempts that were written down
 
     def spent(self, ledger: Ledger, *, now: float, running: Collection[int] = ()) -> Spent:
         """Sum up what was held until now; `running` are the packs that hold devices still."""
@@ -61,12 +62,12 @@ class Meter:
 
     def keep(self) -> None:
         """Write down what is known of closed attempts, so that nobody has to read them again."""
-        body = [
-            [*place, seen.size, asdict(seen.life)]
-            for place, seen in sorted(self._seen.items())
-            if seen.closed
-        ]
+        closed = [(place, seen) for place, seen in sorted(self._seen.items()) if seen.closed]
+        if len(closed) == self._kept:
+            return
+        body = [[*place, seen.size, asdict(seen.life)] for place, seen in closed]
         self.store.write(layout.SPENDING, json.dumps(body).encode())
+        self._kept = len(closed)
 
     def _look(self) -> None:
         if not self._loaded:
@@ -85,6 +86,7 @@ class Meter:
             body = json.loads(self.store.read(layout.SPENDING))
             for pack, attempt, size, life in body:
                 self._seen[pack, attempt] = _Seen(size, Life(**life), closed=True)
+            self._kept = len(self._seen)
         except (KeyError, ValueError, TypeError):
             self._seen.clear()  # a view of the attempts, which are read anew
 
@@ -127,14 +129,17 @@ def _signs(ledger: Ledger) -> tuple[dict[Place, float], dict[Place, float]]:
 
 
 def _read(store: Store, key: str, size: int) -> _Seen:
-    body = json.loads(store.read(key))
-    claimed = float(body["claimed"])
-    closed = "closed" in body
-    life = Life(
-        claimed=claimed,
-        ended=float(body["closed"]) if closed else claimed,
-        useful=claimed,
-        gpus=float(body.get("gpus", 0)),
-        cpus=float(body.get("cpus", 1)),
-    )
+    try:
+        body = json.loads(store.read(key))
+        claimed = float(body["claimed"])
+        closed = "closed" in body
+        life = Life(
+            claimed=claimed,
+            ended=float(body["closed"]) if closed else claimed,
+            useful=claimed,
+            gpus=float(body.get("gpus", 0)),
+            cpus=float(body.get("cpus", 1)),
+        )
+    except (KeyError, ValueError, TypeError):  # damaged, or gone since it was listed
+        return _Seen(size, Life(claimed=0.0, ended=0.0, useful=0.0), closed=True)
     return _Seen(size, life, closed)

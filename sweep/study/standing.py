@@ -11,6 +11,7 @@ from rich.table import Table
 from sweep.plan import layout
 from sweep.plan.trial import State, Value
 from sweep.store import Store
+from sweep.study.asking import runs
 from sweep.study.conducting import studied
 from sweep.study.reading import read_rounds, read_study
 
@@ -24,6 +25,9 @@ class Standing:
     trained: int  # trials without those equal in effect to another
     counts: Mapping[State, int]  # of terminal records
     conducted: bool  # a client follows it now
+    detached: bool | None  # its pods run without a client; None: their cluster does not say
+    cpu_seconds: float  # of the trials with a result
+    gpu_seconds: float
     best: float | None
     best_trial: int | None
     objective: str
@@ -40,7 +44,11 @@ class Standing:
         """Say in a word how the study stands."""
         if self.conducted:
             return "running"
-        return "complete" if self.missing == 0 else "stopped"
+        if self.missing == 0:
+            return "complete"
+        if self.detached is None:
+            return "unknown"
+        return "detached" if self.detached else "stopped"
 
     @property
     def missing(self) -> int:
@@ -55,6 +63,8 @@ class Standing:
             "created": self.created,
             "trials": self.trained,
             "missing": self.missing,
+            "cpu_seconds": self.cpu_seconds,
+            "gpu_seconds": self.gpu_seconds,
             "counts": {state.value: count for state, count in self.counts.items()},
             "objective": self.objective,
             "best": self.best,
@@ -67,25 +77,38 @@ class Standing:
         lines = [f"{self.name}: corrupt record, left out: {where}" for where in self.corrupt]
         if self.state == "stopped":
             lines.append(f"{self.name}: go on by `python -m sweep resume {self.name}`")
+        if self.state == "detached":
+            lines.append(f"{self.name}: follow it by `python -m sweep attach {self.name}`")
+        if self.state == "unknown":
+            lines.append(f"{self.name}: its cluster cannot be asked whether its pods still run")
         return lines
 
 
-def standing(place: Store) -> Standing:
-    """Read how far a study is.
+def standing(place: Store, *, context: str | None = None) -> Standing:
+    """Read how far a study is; a cluster is asked only about one that is not complete.
 
     Raises BadInput where its plan cannot be read.
     """
     study = read_study(place)
-    state = studied(place, study, read_rounds(place))
+    rounds = read_rounds(place)
+    state = studied(place, study, rounds)
     best = state.board().best
     trained = {trial.number for trial in state.trials if trial.same_as is None}
     counts = Counter(record.state for number, record in state.records.items() if number in trained)
+    results = [record for number, record in state.records.items() if number in trained]
+    conducted = place.held(layout.LEASE)
+    open_ = len(results) < len(trained)
     return Standing(
         name=study.name,
         created=study.created,
         trained=len(trained),
         counts=dict(counts),
-        conducted=place.held(layout.LEASE),
+        conducted=conducted,
+        detached=runs(study.name, rounds[-1], context=context)
+        if open_ and not conducted
+        else False,
+        cpu_seconds=sum(record.cpu_seconds for record in results),
+        gpu_seconds=sum(record.gpu_seconds for record in results),
         best=best.mean if best else None,
         best_trial=best.trials[0] if best else None,
         objective=study.objective,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import yaml
 from rich.console import Console
 
 from sweep.compose import Composition
 from sweep.plan.round import Study
+from sweep.plan.trial import Value
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
 from sweep.study.siting import Site
@@ -42,6 +46,11 @@ def describe(plan: Outline, composition: Composition, *, site: Site, console: Co
         line = " ".join(f"{key}={value}" for key, value in trial.values.items())
         _say(console, f"{title:8} trial {trial.number}: {line or '(nothing varies)'}")
     _say(console, "nothing was written or started")
+
+
+def print_job(body: Mapping[str, Value], *, console: Console) -> None:
+    """Print a Job as it would be created."""
+    _say(console, yaml.safe_dump(dict(body), sort_keys=False).rstrip())
 
 
 def where(site: Site, plan: Outline) -> str:

@@ -103,6 +103,8 @@ def live_tags(
         **{f"sweep.version.{name}": value for name, value in record.versions.items()},
         **trial.tags,
     }
+    if record.reused_from is not None:
+        tags["sweep.reused_from"] = record.reused_from
     if trial.same:
         tags["sweep.same_as"] = ",".join(map(str, trial.same))
     if parent is not None:

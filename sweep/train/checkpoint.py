@@ -26,6 +26,7 @@ from sweep.train.story import Epoch, Story
 FORMAT = 1
 ABOUT, NETWORK, BEST, OPTIMIZER = "about", "network/", "best/", "optimizer/"
 Arrays = dict[str, NDArray[Any]]
+UNREADABLE = (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class NoCheckpoint(ValueError):
@@ -77,7 +78,7 @@ def restore(bench: Bench, *, data: str, kept: bytes) -> tuple[Story, Part]:
         part = Part(**about["part"])
     except NoCheckpoint:
         raise
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise NoCheckpoint(f"it cannot be read ({type(error).__name__}: {error})") from None
     network = {name: torch.tensor(array) for name, array in _below(NETWORK, arrays).items()}
     bench.network.load_state_dict(network)

@@ -21,7 +21,7 @@ from sweep.worker.past import Past
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0  # at the fence, while nothing else happens
+LOOK_EVERY_S = 2.0  # at the fence, while nothing else happens
 PATIENCE = 0.72  # share of the grace after which a child that has not ended is killed
 
 Fork = Callable[[int, int, int, Sequence[int]], int]  # part, orders, answers, what to close: pid

@@ -44,8 +44,11 @@ class Fence:
 
     def check(self) -> None:
         """Raise Fenced where the attempt was; asks the store at most once in a while."""
-        if self._now() < self._next:
-            return
+        if self._now() >= self._next:
+            self.look()
+
+    def look(self) -> None:
+        """Raise Fenced where the attempt was; asks the store."""
         self._next = self._now() + self._every_s
         keys = self._store.sizes(layout.pack_prefix(self._pack))
         newest = max((n for key in keys if (n := layout.attempt_of(key))), default=0)

@@ -55,10 +55,9 @@ def run_pod(env: Mapping[str, str]) -> int:
     except Restart as again:
         tail.end()
         again.go()
-    except Fenced as told:
-        code, why, pack = Exit.TOLD_TO_STOP, told.reason, None
     except ToldToStop as told:
         code, why = Exit.TOLD_TO_STOP, told.reason
+        pack = None if isinstance(told, Fenced) else pack
     except Unreachable as error:
         code, why = Exit.STORE_AWAY, str(error)
     except SweepError as error:

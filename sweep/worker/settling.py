@@ -114,8 +114,9 @@ def settle(
         try:
             record = _train(work, trial, begun, keeper, spent, writer.fence)
         except Fenced:
-            raise  # nothing that it writes counts any more
+            raise
         except ToldToStop:
+            writer.fence.look()
             paused = replace(begun, state=State.PAUSED, finished=CLOCK.now())
             work.store.append(results, to_line(_with_seconds(paused, keeper, spent())))
             raise

@@ -43,7 +43,9 @@ class Restart(BaseException):
         super().__init__(str(folder))
         self.folder = folder
 
-    def go(self, arguments: Sequence[str] = (), *, env: Mapping[str, str] | None = None) -> NoReturn:
+    def go(
+        self, arguments: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+    ) -> NoReturn:
         """Become `python -m sweep.worker ARGUMENTS` with the bundle in front of its path."""
         # -P: what python -m puts in front, the working directory, must not hide the bundle.
         command = [sys.executable, "-P", "-m", "sweep.worker", *arguments]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
@@ -12,16 +13,20 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
+from sweep.plan.application import Tree
 from sweep.plan.exits import Exit
+from sweep.study.scoring import crown_trials
 from sweep.study.showing import tracker_of
+from sweep.tracking.database import import_store
 from sweep.worker.assignment import Ready, get_ready
 from sweep.worker.attempt import live
 from sweep.worker.notice import Notice, ToldToStop
@@ -29,13 +34,14 @@ from sweep.worker.unpacking import Restart
 
 log = logging.getLogger(__name__)
 
+Work = Callable[[Notice], Exit]
 HEARD = "SWEEP_HEARD"  # orders that were read before a restart
 GRACE_S = 5.0  # after which a client that stops kills its workers
 
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    pack: int
+    pack: int | None  # None: it scores the winner
     output: IO[bytes]
 
 
@@ -52,8 +58,10 @@ class _Parent:
     def obey(self, order: dict[str, Any], lifeline: int) -> None:
         if "round" in order:
             self._load(order)
+        elif "crown" in order:
+            self.fork(None, partial(self._crown, order["crown"]), lifeline)
         else:
-            self.fork(order["pack"], lifeline)
+            self.fork(order["pack"], partial(self._live, order["pack"]), lifeline)
 
     def _load(self, order: dict[str, Any]) -> None:
         try:
@@ -63,16 +71,32 @@ class _Parent:
             return
         self.index = {pack.number: i for i, pack in enumerate(self.ready.round.packs)}
 
-    def fork(self, pack: int, lifeline: int) -> None:
+    def _live(self, pack: int, notice: Notice) -> Exit:
+        return live(self.ready.reopened().pack(self.index[pack], notice=notice))
+
+    def _crown(self, trees: Sequence[tuple[int, Tree]], _: Notice) -> Exit:
+        ready = self.ready.reopened()
+        assert ready.application is not None
+        crown_trials(
+            ready.store,
+            dict(trees),
+            application=ready.application,
+            seed=ready.study.seed,
+            say=print,
+        )
+        return Exit.DONE
+
+    def fork(self, pack: int | None, work: Work, lifeline: int) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
         # Told to stop while it forks, the parent tells the new worker too, once that can hear it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         if not self.stopping:
             pid = os.fork()
             if pid == 0:
-                _become_worker(self, pack, lifeline, output)
+                _become_worker(self.channel, work, lifeline, output)
             self.children[pid] = _Child(pack, output)
-            _say(self.channel, {"pack": pack, "pid": pid})
+            if pack is not None:
+                _say(self.channel, {"pack": pack, "pid": pid})
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def stop(self) -> None:
@@ -86,17 +110,21 @@ class _Parent:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            child = self.children.pop(pid)
-            self._keep_output(child)
-            _say(self.channel, {"pack": child.pack, "exit": os.waitstatus_to_exitcode(status)})
+            child, code = self.children.pop(pid), os.waitstatus_to_exitcode(status)
+            with child.output as output:
+                output.seek(0)
+                printed = output.read()
+            if child.pack is None:
+                said = printed.decode(errors="replace")
+                _say(self.channel, {"crowned": code, "said": said})
+            else:
+                self._keep(printed, child.pack)
+                _say(self.channel, {"pack": child.pack, "exit": code})
 
-    def _keep_output(self, child: _Child) -> None:
-        with child.output as output:
-            output.seek(0)
-            text = output.read()
-        if text:
+    def _keep(self, printed: bytes, pack: int) -> None:
+        if printed:
             try:
-                self.ready.store.append(layout.log_key(child.pack), text)
+                self.ready.store.append(layout.log_key(pack), printed)
             except StoreLost as error:
                 log.warning("%s", error)
 
@@ -104,8 +132,9 @@ class _Parent:
 def serve(lifeline: int) -> int:
     """Fork workers as told on standard input, until it or the lifeline ends.
 
-    Messages are JSON lines. In: one with store, study, round and task, then {"pack": N}. Out:
-    {"pack": N, "pid": P}, {"pack": N, "exit": CODE}, {"refused": TEXT}.
+    Messages are JSON lines. In: one with store, study, round and task, then {"pack": N} and
+    {"crown": [[TRIAL, TREE], ...]}. Out: {"pack": N, "pid": P}, {"pack": N, "exit": CODE},
+    {"crowned": CODE, "said": TEXT}, {"refused": TEXT}.
     """
     # What a task's module prints must not come between the messages.
     channel = os.fdopen(os.dup(1), "w")
@@ -121,7 +150,9 @@ def serve(lifeline: int) -> int:
     _set_path(order.get("own_path"))
     try:
         ready = _get_ready(order)
-        tracker_of(ready.study)  # imports MLflow, once for all workers
+        tracker = tracker_of(ready.study)
+        if tracker is not None:
+            import_store(tracker.uri)  # once for all workers
     except Restart as again:
         os.dup2(channel.fileno(), 1)
         heard = first.decode() + "\n" + unread.decode()
@@ -135,7 +166,11 @@ def serve(lifeline: int) -> int:
         return Exit.NOTHING_RUNS
     gc.collect()
     gc.freeze()  # so that the children share these pages
-    return _loop(_Parent(ready, channel), lifeline, unread)
+    code = _loop(_Parent(ready, channel), lifeline, unread)
+    # Python's own way out takes apart all that was imported, 0.3 s for which the client waits.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _set_path(own: str | None) -> None:
@@ -202,19 +237,19 @@ def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
     return 0
 
 
-def _become_worker(parent: _Parent, pack: int, lifeline: int, output: IO[bytes]) -> NoReturn:
+def _become_worker(channel: IO[str], work: Work, lifeline: int, output: IO[bytes]) -> NoReturn:
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         notice = Notice(GRACE_S).listen()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        parent.channel.close()
+        channel.close()
         _read_nothing()  # orders come there
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         threading.Thread(target=_die_with_client, args=(lifeline,), daemon=True).start()
-        code = int(live(parent.ready.pack(parent.index[pack], notice=notice)))
+        code = int(work(notice))
     except ToldToStop:
         code = Exit.TOLD_TO_STOP
     except StoreLost as error:

@@ -16,7 +16,7 @@ from sweep.cluster.local import LocalCluster
 from sweep.errors import BadInput
 from sweep.plan.exits import Verdict
 from sweep.plan.packing import Pack
-from sweep.plan.round import Base, Round, Study
+from sweep.plan.round import Base, Round, Study, round_hash
 from sweep.plan.trial import Trial
 from sweep.store import open_store
 from sweep.study.conducting import studied
@@ -67,8 +67,10 @@ def make_work(
         store=store.url,
         study="s",
         round=1,
+        round_hash=round_hash(round_),
         packs=list(range(packs)),
         task=task,
+        tracking="",
         max_attempts=max_attempts,
     )
 

@@ -38,6 +38,7 @@ records = st.builds(
     versions=st.dictionaries(words, words, max_size=2),
     value=values,
     weights=st.none() | words,
+    reused_from=st.none() | words,
 )
 studies = st.builds(
     Study,

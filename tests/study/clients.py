@@ -42,10 +42,11 @@ class Place:
 
     folder: Path
     extra: Mapping[str, str] = field(default_factory=dict)  # environment
+    address: str = ""  # of the store; empty: the folder that is taken where nobody names one
 
     @property
     def store(self) -> Store:
-        return open_store(str(self.folder / "sweep-store"))
+        return open_store(self.address or str(self.folder / "sweep-store"))
 
     def multirun(self, *words: str, task: Path = FRAIL, study: str = "s") -> Ended:
         return finish(self.start(*words, task=task, study=study))

@@ -64,9 +64,9 @@ def same(one: Trained, other: Trained) -> bool:
     )
 
 
-def interrupted(config: Settings, at: int, **pocket: Any) -> bytes | None:
-    """Train until step `at`; return the last checkpoint."""
-    own = Pocket(ends=at, **pocket)
+def interrupted(config: Settings, end: int, **pocket: Any) -> bytes | None:
+    """Train until step `end`; return the last checkpoint."""
+    own = Pocket(ends=end, **pocket)
     with pytest.raises(Cut):
         train(config, checkpoints=own)
     return own.last
@@ -135,7 +135,7 @@ def test_any_network_goes_on_with_the_same_bits(make_settings: Make, kind: str) 
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.integers(0, EPOCHS * STEPS - 1), min_size=1, max_size=3))
 def test_however_often_and_wherever_it_is_told_to_stop(make_settings: Make, at: list[int]) -> None:

@@ -14,7 +14,15 @@ from testbed.seed import ALONE
 
 SUITE = "bookworm"
 NAME = f"docker.io/library/python:3.11-slim-{SUITE}"
-PACKAGES = ("ca-certificates", "libgomp1", "libstdc++6", "python3", "python3-pip", "python3-venv")
+PACKAGES = (
+    "ca-certificates",
+    "libgomp1",
+    "libstdc++6",
+    "passwd",
+    "python3",
+    "python3-pip",
+    "python3-venv",
+)
 DROPPED = (  # nobody reads or needs these in a container
     "var/cache/apt",
     "var/lib/apt/lists",

@@ -99,10 +99,23 @@ def guard(folder: Path, *, lifeline: int) -> None:
 
 def reap() -> None:
     """Take down this user's beds whose owner has died, and whose guardian has too."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in beds():
         with suppress(FileNotFoundError):  # its guardian was quicker
-            if folder.stat().st_uid == os.geteuid() and not _owned(folder):
+            if not _owned(folder):
                 take_down(folder)
+
+
+def beds() -> list[Path]:
+    """List the folders of this user's beds: another's might name any process to be killed."""
+    found = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+    return [folder for folder in found if _owner_of(folder) == os.geteuid()]
+
+
+def _owner_of(folder: Path) -> int:
+    try:
+        return folder.stat().st_uid
+    except FileNotFoundError:
+        return -1
 
 
 def _owned(folder: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from testbed.bed import Bed
 from testbed.binaries import binary
@@ -44,7 +46,7 @@ class ControlPlane:
         self._program = binary("kube")
         self.authority: Authority = make_authority(self.folder / "pki")
         self._account_keys = write_key_pair(self.folder / "pki", "accounts")
-        self._etcd_port = free_port()
+        self._etcd_url = f"http://127.0.0.1:{free_port()}"
         self.kubeconfig: Path = self.kubeconfig_for("admin", groups=["system:masters"])
         self.etcd: Process = self._etcd()
         self.apiserver: Process = self._apiserver()
@@ -80,6 +82,14 @@ class ControlPlane:
         for part in (self.scheduler, self.controllers, self.apiserver, self.etcd):
             part.kill()
 
+    def compact(self) -> None:
+        """Let etcd forget the past, as the API server has it do every five minutes.
+
+        What the API server has in memory it can still tell until it is restarted.
+        """
+        revision = self._ask_etcd("maintenance/status", {})["header"]["revision"]
+        self._ask_etcd("kv/compaction", {"revision": revision, "physical": True})
+
     def kubeconfig_for(self, user: str, *, groups: Sequence[str] = ()) -> Path:
         """Write a kubeconfig for a user whom a client certificate names."""
         who = self.credential(user, groups=groups)
@@ -114,8 +124,14 @@ class ControlPlane:
             path, server=self.server, authority=self.ca, who=who, namespace=namespace
         )
 
+    def _ask_etcd(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self._etcd_url}/v3/{path}", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=HEALTH_S) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
     def _etcd(self) -> Process:
-        client = f"http://127.0.0.1:{self._etcd_port}"
+        client = self._etcd_url
         peer = f"http://127.0.0.1:{free_port()}"
         return self._part(
             "etcd",
@@ -137,7 +153,7 @@ class ControlPlane:
         private, public = self._account_keys
         return self._part(
             "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            f"--etcd-servers={self._etcd_url}",
             f"--bind-address={self.host}",
             f"--secure-port={self.port}",
             f"--advertise-address={self.bed.address}",

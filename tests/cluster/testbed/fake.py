@@ -5,20 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from testbed.binaries import binary
 from testbed.control import ControlPlane
 from testbed.errors import BedError
-from testbed.player import LOST, Playing
+from testbed.playing import KIND, LOST, PLAYS, Playing
 from testbed.processes import Process, free_port, listening
 
 STAGES = Path(__file__).parent / "stages"
 PACKAGES = Path(__file__).parents[1]
-KIND = {"testbed/kind": "fake"}
 LEASE_S = 16  # as the control plane's grace: renewed every quarter of it
 WORKER = ("python", "-m", "sweep.worker")
+NODE_INFO = {  # every field has to be there
+    "architecture": "amd64",
+    "bootID": "",
+    "containerRuntimeVersion": "testbed://1",
+    "kernelVersion": "",
+    "kubeProxyVersion": "",
+    "kubeletVersion": "v1.36.3",
+    "machineID": "",
+    "operatingSystem": "linux",
+    "osImage": "",
+    "systemUUID": "",
+}
 READY_S = 20.0
 POLL_S = 0.05
 Taint = Mapping[str, str]
@@ -74,10 +86,18 @@ class FakeNodes:
             self._wait(name, ready=True)
         return names
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Delete nodes; the processes of their pods end."""
-        for name in names:
-            self._core.delete_node(name)
+    def make(self, pod: str, *, namespace: str, play: str) -> None:
+        """Let a pod that runs die as OOMKilled or Evicted; its process is killed."""
+        body = {"metadata": {"annotations": {PLAYS: play}}}
+        self._core.patch_namespaced_pod(pod, namespace, body)
+
+    def logs(self, pod: str, *, namespace: str) -> list[Path]:
+        """Find what pods of that name have written, whatever the API knows of them."""
+        return list((self.control.bed.folder / "pods").glob(f"{namespace}_{pod}_*/log"))
+
+    def remove_all(self) -> None:
+        """Delete the nodes; the processes of their pods end."""
+        self._core.delete_collection_node(label_selector=f"{KIND}=fake")
 
     def lose(self, name: str, *, processes: Literal["go on", "end"]) -> None:
         """Hear no more of a node: it turns NotReady at once, as after the controller's grace.
@@ -99,7 +119,7 @@ class FakeNodes:
         self._label(name, None)
         self._wait(name, ready=True)
 
-    @property
+    @cached_property
     def _core(self) -> Any:
         from kubernetes import client, config
 
@@ -127,25 +147,19 @@ class FakeNodes:
         labels: Mapping[str, str],
         taints: Sequence[Taint],
     ) -> dict[str, Any]:
-        host = self.control.host
-        addresses = [
-            {"type": "InternalIP", "address": host},
-            {"type": "Hostname", "address": name},
-        ]
+        named = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", KIND: "fake"}
         return {
-            "metadata": {
-                "name": name,
-                "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
-                | KIND
-                | dict(labels),
-            },
+            "metadata": {"name": name, "labels": named | dict(labels)},
             "spec": {"taints": [dict(each) for each in taints]},
             "status": {
                 "capacity": dict(resources),
                 "allocatable": dict(resources),
-                "addresses": addresses,
+                "addresses": [
+                    {"type": "InternalIP", "address": self.control.host},
+                    {"type": "Hostname", "address": name},
+                ],
                 "daemonEndpoints": {"kubeletEndpoint": {"Port": self._port}},
-                "nodeInfo": _INFO,
+                "nodeInfo": NODE_INFO,
             },
         }
 
@@ -155,7 +169,7 @@ class FakeNodes:
         command = [
             str(binary("kwok")),
             f"--kubeconfig={kubeconfig}",
-            f"--manage-nodes-with-label-selector=testbed/kind=fake,!{LOST}",
+            f"--manage-nodes-with-label-selector={KIND}=fake,!{LOST}",
             f"--node-lease-duration-seconds={LEASE_S}",
             f"--server-address=127.0.0.1:{port}",
             *(f"--config={stage}" for stage in sorted(STAGES.glob("*.yaml"))),
@@ -167,8 +181,7 @@ class FakeNodes:
         who = control.credential("player", groups=["system:masters"], hosts=[control.host])
         folder = control.bed.folder / "pods"
         folder.mkdir()
-        file = control.folder / "player.json"
-        Playing(
+        playing = Playing(
             server=control.server,
             ca=str(control.ca),
             certificate=str(who.certificate),
@@ -177,7 +190,8 @@ class FakeNodes:
             port=self._port,
             folder=str(folder),
             entrypoint=list(entrypoint),
-        ).save(file)
+        )
+        file = playing.save(control.folder / "player.json")
         return Process(
             "player",
             [sys.executable, "-m", "testbed", "play", str(file)],
@@ -185,17 +199,3 @@ class FakeNodes:
             cwd=PACKAGES,
             ready=lambda: listening(self._port, control.host),
         )
-
-
-_INFO = {
-    "architecture": "amd64",
-    "bootID": "",
-    "containerRuntimeVersion": "testbed://1",
-    "kernelVersion": "",
-    "kubeProxyVersion": "",
-    "kubeletVersion": "v1.36.3",
-    "machineID": "",
-    "operatingSystem": "linux",
-    "osImage": "",
-    "systemUUID": "",
-}

@@ -66,6 +66,22 @@ def api_client(kubeconfig: Path) -> Iterator[ApiClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def _all_fake_nodes(control_plane: ControlPlane) -> Iterator[FakeNodes]:
+    from testbed.fake import FakeNodes
+
+    nodes = FakeNodes(control_plane).start()
+    yield nodes
+    nodes.stop()
+
+
+@pytest.fixture
+def fake_nodes(_all_fake_nodes: FakeNodes) -> Iterator[FakeNodes]:
+    """Let a test add fake nodes, which are removed after it with their pods' processes."""
+    yield _all_fake_nodes
+    _all_fake_nodes.remove_all()
+
+
 @pytest.fixture
 def namespace(request: pytest.FixtureRequest, api_client: ApiClient) -> Iterator[str]:
     """Make a namespace that enforces PodSecurity restricted; delete it without waiting.

@@ -1,4 +1,4 @@
-"""Stand between a client and a part, and spoil the connection as a test asks."""
+"""Take a part away for a while, or spoil the connection to it, as a test asks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,31 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from testbed.processes import Process
+
 CHUNK = 1 << 16
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST, as a machine does that lost power
 INTERIM = b"HTTP/1.1 1"  # 100 Continue comes before the request's body was sent
+
+
+@contextmanager
+def paused(process: Process) -> Iterator[None]:
+    """Freeze a part while the context lasts: connections stay open and nothing answers."""
+    process.pause()
+    try:
+        yield
+    finally:
+        process.go_on()
+
+
+@contextmanager
+def killed(process: Process) -> Iterator[None]:
+    """Kill a part, and start it again at the context's end."""
+    process.kill()
+    try:
+        yield
+    finally:
+        process.start()
 
 
 @dataclass(eq=False)

@@ -25,7 +25,9 @@ class MlflowServer:
     bucket: Bucket
 
 
-def start_mlflow(folder: Path, *, database: str, bucket: Bucket, name: str = "mlflow") -> MlflowServer:
+def start_mlflow(
+    folder: Path, *, database: str, bucket: Bucket, name: str = "mlflow"
+) -> MlflowServer:
     """Start a server with one worker on a free port of 127.0.0.1.
 
     `database` is an SQLAlchemy address. Clients need no keys: artifacts pass through the server.

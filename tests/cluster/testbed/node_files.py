@@ -106,6 +106,7 @@ def _kubelet(folder: Path, *, network: NodeNetwork, cgroup: str) -> dict[str, An
         "cgroupRoot": f"/{cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
+        "singleProcessOOMKill": True,  # as with cgroups of version 1: the same on every machine
         "enforceNodeAllocatable": [],
         # The tests' own machine may be full: that is no reason to evict their pods.
         "evictionHard": {},

@@ -6,8 +6,8 @@ import asyncio
 import base64
 import json
 import logging
+import signal
 import ssl
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,41 +24,17 @@ from testbed.container import (
 )
 from testbed.life import Life, now
 from testbed.logs import Logs, kubelet_context
+from testbed.playing import COMMAND, CONTAINER_ID, KIND, LOST, PLAYS, Playing
 from testbed.raw_api import RawApi, Refused
 
 log = logging.getLogger(__name__)
 
-PLAYS = "testbed/plays"  # KWOK's stages play these pods; they have no process
-COMMAND = "testbed/command"  # JSON list of words, instead of the container's own
-LOST = "testbed/lost"  # label of a node nobody hears of: `on` if its processes go on, else `off`
-OURS = "testbed://"  # begins the container IDs of pods on fake nodes
+FAKE_NODES = {"labelSelector": f"{KIND}=fake"}
+RUNNING = {"fieldSelector": "status.phase=Running"}
 CONFIG_AGAIN_S = 1.0
 POWER_CUT = (255, "Unknown")  # what a node that comes back says of containers it no longer finds
 NEVER_STARTED = (137, "ContainerStatusUnknown")
 NOT_OURS_ANY_MORE = {404, 409, 422}
-
-
-@dataclass(frozen=True, slots=True)
-class Playing:
-    """What the player needs to know, as its file holds it."""
-
-    server: str
-    ca: str
-    certificate: str
-    key: str
-    host: str  # logs are served there, at `port`
-    port: int
-    folder: str  # of the pods'
-    entrypoint: list[str]  # of every image
-
-    def save(self, file: Path) -> None:
-        """Write it."""
-        file.write_text(json.dumps(asdict(self)))
-
-    @classmethod
-    def load(cls, file: Path) -> Playing:
-        """Read it."""
-        return cls(**json.loads(file.read_text()))
 
 
 class Player:
@@ -77,6 +53,9 @@ class Player:
             "/api/v1/nodes", labelSelector="testbed/kind=fake"
         ):
             if kind == "LISTED":
+                there = {node["metadata"]["name"] for node in found}
+                for name in {life.node for life in self.lives.values()} - there:
+                    self._remove_node(name)
                 for node in found:
                     self._see_node(node)
             elif kind == "DELETED":
@@ -133,7 +112,7 @@ class Player:
 
     def _see(self, pod: Pod) -> None:
         metadata, statuses = pod["metadata"], pod["status"].get("containerStatuses", ())
-        ours = statuses and statuses[0].get("containerID", "").startswith(OURS)
+        ours = statuses and statuses[0].get("containerID", "").startswith(CONTAINER_ID)
         life = self.lives.get(metadata["uid"])
         if life is None:
             if ours and PLAYS not in metadata.get("annotations", {}):
@@ -240,16 +219,24 @@ class Player:
 
 
 async def play(file: Path) -> None:
-    """Play until killed."""
+    """Play until told to end."""
     playing = Playing.load(file)
     context = ssl.create_default_context(cafile=playing.ca)
     context.load_cert_chain(playing.certificate, playing.key)
+    loop = asyncio.get_running_loop()
     async with RawApi(playing.server, context=context) as api:
         player = Player(api, playing)
         logs = Logs(Path(playing.folder), running=player.runs)
         certified = kubelet_context(playing.certificate, playing.key, ca=playing.ca)
-        serving = logs.serve(playing.host, port=playing.port, context=certified)
+        whole = asyncio.gather(
+            player.follow_nodes(),
+            player.follow_pods(),
+            logs.serve(playing.host, port=playing.port, context=certified),
+        )
+        loop.add_signal_handler(signal.SIGTERM, whole.cancel)
         try:
-            await asyncio.gather(player.follow_nodes(), player.follow_pods(), serving)
+            await whole
+        except asyncio.CancelledError:
+            log.info("told to end")
         finally:
             player.end()

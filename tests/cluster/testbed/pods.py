@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 from kubernetes import client
 from kubernetes.stream import stream
 
+from testbed.base_image import NAME
 from testbed.errors import BedError
 from testbed.fixtures import OWN_KUBECONFIG
 from testbed.image import PAUSE
 
 SHELL = "busybox:1.37" if OWN_KUBECONFIG in os.environ else PAUSE
+PYTHON = NAME
 USER = 10001
+HOLD = "testbed/hold"
 WAIT_S = 90.0
 POLL_S = 0.1
 T = TypeVar("T")
@@ -101,11 +104,30 @@ class Pods:
         return client.BatchV1Api(self.api)
 
     def create(
-        self, name: str, spec: Mapping[str, Any], labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        *,
+        labels: Mapping[str, str] | None = None,
+        held: bool = False,
     ) -> None:
-        """Create a pod."""
-        body = {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": dict(spec)}
+        """Create a pod; one that is `held` can be read after it was deleted, until `release`."""
+        metadata = {
+            "name": name,
+            "labels": dict(labels or {}),
+            "finalizers": [HOLD] if held else [],
+        }
+        body = {"metadata": metadata, "spec": dict(spec)}
         self.core.create_namespaced_pod(self.namespace, body)
+
+    def release(self, name: str) -> None:
+        """Let a held pod go."""
+        gone = {"metadata": {"finalizers": None}}
+        self.core.patch_namespaced_pod(name, self.namespace, gone)
+
+    def evict(self, name: str) -> None:
+        """Evict a pod, as a drain does."""
+        self.core.create_namespaced_pod_eviction(name, self.namespace, {"metadata": {"name": name}})
 
     def create_job(self, body: Mapping[str, Any]) -> None:
         """Create a Job."""
@@ -124,6 +146,15 @@ class Pods:
         selector = f"batch.kubernetes.io/job-name={name}"
         found = self.core.list_namespaced_pod(self.namespace, label_selector=selector).items
         return sorted(found, key=lambda pod: pod.metadata.creation_timestamp)
+
+    def wait_pod_of(self, job: str, *, other_than: str = "") -> str:
+        """Wait until a Job has a pod, and name it."""
+
+        def found() -> str | None:
+            names = [pod.metadata.name for pod in self.of_job(job)]
+            return next((name for name in names if name != other_than), None)
+
+        return wait_for(found, within_s=WAIT_S, told=lambda: str(self.read_job(job).status))
 
     def wait_ended(self, name: str, *, within_s: float = WAIT_S) -> client.V1Pod:
         """Wait until a pod has ended."""
@@ -149,18 +180,20 @@ class Pods:
 
     def execute(self, name: str, *command: str) -> str:
         """Run a command in a running pod and return what it printed."""
-        # A connection of its own: `stream` changes the client that it is given.
+        # A client of its own: `stream` changes the one that it is given.
         with client.ApiClient(self.api.configuration) as api:
-            return str(
-                stream(
-                    client.CoreV1Api(api).connect_get_namespaced_pod_exec,
-                    name,
-                    self.namespace,
-                    command=list(command),
-                    stdout=True,
-                    stderr=True,
-                )
+            answer = stream(
+                client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+                name,
+                self.namespace,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                _preload_content=False,  # else nobody closes its socket
             )
+            answer.run_forever(timeout=WAIT_S)
+            answer.close()
+            return str(answer.read_all())
 
     def _wait_pod(
         self, name: str, holds: Callable[[client.V1Pod], bool], *, within_s: float
@@ -175,6 +208,11 @@ class Pods:
 def conditions(status: client.V1JobStatus | client.V1PodStatus) -> set[str]:
     """Name the conditions that hold."""
     return {each.type for each in status.conditions or [] if each.status == "True"}
+
+
+def exit_code(pod: client.V1Pod) -> int:
+    """Give the code with which a pod's container ended."""
+    return int(pod.status.container_statuses[0].state.terminated.exit_code)
 
 
 def wait_for(find: Callable[[], T | None], *, within_s: float, told: Callable[[], str]) -> T:

@@ -17,7 +17,7 @@ import psycopg2
 from testbed.errors import BedError
 from testbed.processes import Process, free_port
 
-PROGRAMS = Path("/usr/lib/postgresql")  # one folder a major version
+PLACE = Path("/usr/lib/postgresql")  # one folder a major version
 USER = "postgres"  # made by the Debian package; the server refuses to run as root
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # a test's data may be lost
 
@@ -54,12 +54,20 @@ class Postgres:
         return _connect(self.port, self.password)
 
 
+def programs_folder() -> Path | None:
+    """Find the newest PostgreSQL of this machine; None where there is none."""
+    versions = [folder for folder in PLACE.glob("*/bin") if (folder / "initdb").exists()]
+    return max(versions, key=lambda folder: int(folder.parent.name), default=None)
+
+
 def start_postgres(folder: Path) -> Postgres:
     """Make a database cluster in the bed's folder and serve it on a free port of 127.0.0.1.
 
     Raises BedError where PostgreSQL is not installed or does not come up.
     """
-    programs, data, port = _programs(), folder / "postgres", free_port()
+    programs, data, port = programs_folder(), folder / "postgres", free_port()
+    if programs is None:
+        raise BedError("PostgreSQL is not installed; apt-get install postgresql")
     password = secrets.token_hex(16)
     _initialise(programs, data, password)
     command = [*_as_user(), str(programs / "postgres"), "-D", str(data), "-p", str(port)]
@@ -70,13 +78,6 @@ def start_postgres(folder: Path) -> Postgres:
     return Postgres(process, port, password)
 
 
-def _programs() -> Path:
-    versions = [folder for folder in PROGRAMS.glob("*/bin") if (folder / "initdb").exists()]
-    if not versions:
-        raise BedError("PostgreSQL is not installed; apt-get install postgresql")
-    return max(versions, key=lambda folder: int(folder.parent.name))
-
-
 def _initialise(programs: Path, data: Path, password: str) -> None:
     data.mkdir(parents=True, mode=0o700)
     secret = data.with_suffix(".password")
@@ -85,9 +86,7 @@ def _initialise(programs: Path, data: Path, password: str) -> None:
         owner = pwd.getpwnam(USER)
         for path in (data, secret):
             os.chown(path, owner.pw_uid, owner.pw_gid)
-        for parent in data.parents:  # the user has to pass through, not to look in
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        data.parent.chmod(0o711)  # the user has to pass through the bed, not to look in
     command = [*_as_user(), str(programs / "initdb"), "--pgdata", str(data), "--no-sync"]
     command += ["--username=sweep", f"--pwfile={secret}", "--auth=scram-sha-256"]
     command += ["--encoding=UTF8", "--locale=C"]

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -42,11 +43,18 @@ class RealNode:
     name: str
     network: NodeNetwork
     process: Process
+    folder: Path  # its disk
 
     @property
     def address(self) -> str:
         """Give the address of its kubelet."""
         return str(self.network.address)
+
+    def log_of(self, namespace: str, pod: str) -> Path:
+        """Find what a pod's container prints, also where nobody can ask the node."""
+        (folder,) = (self.folder / "pod-logs").glob(f"{namespace}_{pod}_*")
+        (file,) = folder.glob("*/0.log")
+        return file
 
 
 class RealNodes:
@@ -85,7 +93,7 @@ class RealNodes:
         make_network(network, run=bed.run, others=[node.network for node in self])
         make_cgroups(network.name, run=bed.run)
         process = self._process(name, network=network, folder=folder)
-        node = self._nodes[name] = RealNode(name=name, network=network, process=process)
+        node = self._nodes[name] = RealNode(name, network, process, folder)
         self._start(node, wait=wait)
         return node
 
@@ -104,13 +112,26 @@ class RealNodes:
         """Start a killed node; return when the API server hears of it again."""
         self._start(self._nodes[name], wait=True)
 
-    def cut_off(self, name: str) -> None:
-        """Part a node from all others; its containers go on."""
-        unplug(self._nodes[name].network)
+    @contextmanager
+    def down(self, name: str) -> Iterator[None]:
+        """Have a node killed, and started again at the end."""
+        self.kill(name)
+        try:
+            yield
+        finally:
+            self.start(name)
 
-    def join(self, name: str) -> None:
-        """Undo `cut_off`."""
-        plug(self._nodes[name].network)
+    @contextmanager
+    def cut_off(self, name: str) -> Iterator[None]:
+        """Have a node parted from all others while its containers go on, and joined at the end."""
+        node = self._nodes[name]
+        unplug(node.network)
+        try:
+            yield
+        finally:
+            self._expect(node)
+            plug(node.network)
+            node.process.wait_ready()
 
     def stop(self) -> None:
         """Kill all nodes and remove what they leave on the machine."""
@@ -121,10 +142,13 @@ class RealNodes:
         self._connection.close()
 
     def _start(self, node: RealNode, *, wait: bool) -> None:
-        # To the second, as the API server has times. Before that it may know an earlier life.
+        self._expect(node)
+        node.process.start(wait=wait)
+
+    def _expect(self, node: RealNode) -> None:
+        # What the API server heard before tells of an earlier life. It has times to the second.
         since = dt.datetime.now(dt.UTC).replace(microsecond=0)
         node.process.ready = lambda: self._reports(node.name, since=since)
-        node.process.start(wait=wait)
 
     def _reports(self, name: str, *, since: dt.datetime) -> bool:
         try:

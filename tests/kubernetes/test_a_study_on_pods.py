@@ -1,0 +1,106 @@
+"""A multirun becomes one Job, and its pods train it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from clients import finish, kill, wait_until
+from on_cluster import OnCluster
+
+from sweep.plan.trial import State
+
+pytestmark = [pytest.mark.kube, pytest.mark.stack]
+
+
+def test_the_same_command_trains_in_pods_of_one_job(on_cluster: OnCluster) -> None:
+    ended = on_cluster.place.multirun("x=1,2,3,4", "epoch_s=0", "hydra.launcher.pack.size=2")
+
+    assert ended.code == 0, ended.err
+    assert "cluster=auto" in ended.out
+    (job,) = on_cluster.jobs()
+    assert job.spec.completions == 2
+    records = on_cluster.place.records()
+    assert {n: r.state for n, r in records.items()} == dict.fromkeys(range(4), State.COMPLETED)
+
+
+def test_the_result_is_the_local_one_bit_for_bit(on_cluster: OnCluster) -> None:
+    words = ("x=1,2", "train.seed=0,1", "epoch_s=0")
+
+    here = on_cluster.place.multirun(*words, "hydra.launcher.cluster=local", study="here")
+    there = on_cluster.place.multirun(*words, "hydra.launcher.cluster=kubernetes", study="there")
+
+    assert (here.code, there.code) == (0, 0), here.err + there.err
+    assert _numbers(on_cluster, "here") == _numbers(on_cluster, "there")
+
+
+def test_detach_leaves_the_job_and_attach_finishes_the_study(on_cluster: OnCluster) -> None:
+    left = on_cluster.place.multirun("x=1,2", "epoch_s=1", "hydra.launcher.detach=true")
+    status = on_cluster.place.verb("status", "s")
+    attached = on_cluster.place.verb("attach", "s")
+
+    assert left.code == 75
+    assert "sweep attach s" in left.err
+    assert "detached" in status.out
+    assert attached.code == 0, attached.err
+    assert len(on_cluster.place.records()) == 2
+
+
+def test_a_killed_client_costs_nothing(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start("x=1,2,3", "epoch_s=1")
+    on_cluster.wait_running()
+    kill(client)
+
+    attached = on_cluster.place.verb("attach", "s")
+
+    assert attached.code == 0, attached.err
+    assert on_cluster.place.ended() == [0, 1, 2]
+    assert set(on_cluster.place.begun().values()) == {1}
+
+
+def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start("x=1,2", "epoch_s=1")
+    on_cluster.wait_running()
+    os.killpg(client.pid, signal.SIGINT)
+
+    ended = finish(client)
+
+    assert ended.code == 130
+    assert "sweep attach s" in ended.err
+    assert on_cluster.place.verb("attach", "s").code == 0
+
+
+def test_cancel_ends_the_pods_and_resume_does_the_rest(on_cluster: OnCluster) -> None:
+    on_cluster.place.multirun("x=1,2,3,4", "epoch_s=30", "hydra.launcher.detach=true")
+    on_cluster.wait_running()
+
+    cancelled = on_cluster.place.verb("cancel", "s")
+    records = on_cluster.place.records()
+    wait_until(lambda: not on_cluster.running())
+
+    assert cancelled.code == 0, cancelled.err
+    assert {record.state for record in records.values()} == {State.CANCELLED}
+    assert len(records) == 4
+
+
+def test_a_job_deleted_by_hand_is_resumed_without_repeating_work(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start(
+        "x=1,2,3,4", "epoch_s=0.5", "hydra.launcher.pack.size=4", "hydra.launcher.parallelism=1"
+    )
+    wait_until(lambda: on_cluster.place.planned() and len(on_cluster.place.records()) >= 1)
+    on_cluster.batch.delete_namespaced_job("s-r1", on_cluster.namespace)
+    first = finish(client)
+    before = set(on_cluster.place.records())
+
+    resumed = on_cluster.place.verb("resume", "s")
+
+    assert "deleted by somebody" in first.out
+    assert resumed.code == 0, resumed.err
+    assert sorted(on_cluster.place.records()) == [0, 1, 2, 3]
+    assert all(on_cluster.place.begun()[number] == 1 for number in before)
+
+
+def _numbers(on_cluster: OnCluster, study: str) -> dict[int, object]:
+    records = on_cluster.place.records(study)
+    return {n: (r.objective, dict(r.metrics), dict(r.history)) for n, r in records.items()}

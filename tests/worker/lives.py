@@ -1,0 +1,146 @@
+"""Studies of one pack, and workers that live on it as in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweep.plan import layout
+from sweep.plan.packing import Pack
+from sweep.plan.records import lines_of
+from sweep.plan.round import Base, Round, Study
+from sweep.plan.trial import Record, State, Trial
+from sweep.schema import DEFAULTS, unflatten
+from sweep.store import Store, open_store
+from sweep.study.opening import add_round, open_study
+
+FRAIL = Path(__file__).parents[1] / "applications" / "frail.py"
+CONFIG: dict[str, Any] = {
+    "x": 1.0,
+    "epochs": 3,
+    "epoch_s": 0.0,
+    "fault": "none",
+    "baselines_work": True,
+    "train": {"seed": 0},
+}
+
+
+def make_study(
+    folder: Path,
+    *,
+    trials: int = 3,
+    task: str = f"{FRAIL}:frail",
+    key: str = "x",
+    base: dict[str, Any] | None = None,
+    **config: Any,
+) -> Store:
+    """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`."""
+    study = Study(
+        name="s",
+        created=0.0,
+        task=task,
+        job="frail",
+        directory=str(folder),
+        limits={"max_attempts": 2},
+    )
+    place = open_study(open_store(str(folder / "store")), study)
+    round_ = Round(
+        number=1,
+        bases=[Base((), base or {**CONFIG, **config})],
+        trials=[
+            Trial(number, 0, {key: float(number) if key == "x" else number})
+            for number in range(trials)
+        ],
+        packs=[Pack(0, tuple(range(trials)))],
+    )
+    add_round(place, round_)
+    return place
+
+
+def start(folder: Path, **changes: str) -> subprocess.Popen[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SWEEP_"))}
+    told = {"SWEEP_STORE": str(folder / "store"), "SWEEP_STUDY": "s", "SWEEP_ROUND": "1"}
+    told |= {"JOB_COMPLETION_INDEX": "0", "SWEEP_WIDTH": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweep.worker"],
+        env={**kept, **told, **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, **changes: str) -> tuple[int, str]:
+    worker = start(folder, **changes)
+    _, err = worker.communicate(timeout=60)
+    return worker.returncode, err
+
+
+def records(place: Store, attempt: int = 1) -> list[tuple[int, State]]:
+    return [(record.trial, record.state) for record in lines(place, attempt)]
+
+
+def lines(place: Store, attempt: int = 1) -> list[Record]:
+    found: list[Record] = []
+    for key in sorted(place.sizes(layout.pack_prefix(0))):
+        file = layout.results_of(key)
+        if file and file.attempt == attempt:
+            data = place.read(key)
+            read, _, _, _ = lines_of(data, where=key, attempt=attempt, part=file.part)
+            found += [line.record for line in read]
+    return found
+
+
+def attempt(place: Store, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place.read(layout.attempt_key(0, number)))
+    return found
+
+
+BEGUN, PAUSED, DONE = State.RUNNING, State.PAUSED, State.COMPLETED
+
+
+def lstm(**changes: Any) -> dict[str, Any]:
+    """A small network on the first weeks of the JFK weather (`__` for a dot)."""
+    flat = {
+        **DEFAULTS,
+        "data.time": "time_hour",
+        "data.target": ["temp"],
+        "data.covariates": ["dewp", "humid"],
+        "data.lookback": 12,
+        "data.horizon": 6,
+        "data.split": [200, 60, 60],
+        "model.hidden_size": 4,
+        "model.num_layers": 2,
+        "model.dropout": 0.2,
+        "train.epochs": 60,
+        "train.device": "cpu",
+        "train.patience": None,
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }
+    return unflatten(flat)
+
+
+def wait_until(happened: Callable[[], bool], worker: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert worker.poll() is None, worker.communicate()
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def begun(place: Store, attempt: int = 1) -> Callable[[], bool]:
+    return lambda: any(record.state is BEGUN for record in lines(place, attempt))
+
+
+def tell_to_stop(worker: subprocess.Popen[str]) -> tuple[int, str]:
+    """Send SIGTERM; return the exit code and what was printed."""
+    worker.send_signal(signal.SIGTERM)
+    _, err = worker.communicate(timeout=30)
+    return worker.returncode, err
