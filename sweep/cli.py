@@ -196,7 +196,8 @@ def cancel(study: StudyArgument, store: StoreOption = None, context: ContextOpti
     from sweep.study.cancelling import cancel as cancel_study
 
     place = find_study(find_store(store, env=os.environ), study)
-    print(cancel_study(place, env=os.environ, context=context))  # noqa: T201
+    console = Console(highlight=False)
+    print(cancel_study(place, env=os.environ, console=console, context=context))  # noqa: T201
     return 0
 
 

@@ -53,17 +53,19 @@ class Budget:
     cpu_hours: float | None = None
 
 
-def spent(lives: Iterable[Life]) -> Spent:
+def spent(lives: Iterable[Life], *, carried: Spent | None = None) -> Spent:
     """Sum the device-seconds of all attempts, lost ones included.
 
-    A trial that was taken over from another study has no attempt, and costs nothing.
+    `carried` is what checkpoints saved of attempts that ended without a result. A trial that was
+    taken over from another study has no attempt, and costs nothing.
     """
+    saved = carried or Spent()
     held = [(max(0.0, life.ended - life.claimed), _lost(life), life) for life in lives]
     return Spent(
         gpu_s=math.fsum(seconds * life.gpus for seconds, _, life in held),
         cpu_s=math.fsum(seconds * life.cpus for seconds, _, life in held),
-        wasted_gpu_s=math.fsum(lost * life.gpus for _, lost, life in held),
-        wasted_cpu_s=math.fsum(lost * life.cpus for _, lost, life in held),
+        wasted_gpu_s=max(0.0, math.fsum(lost * life.gpus for _, lost, life in held) - saved.gpu_s),
+        wasted_cpu_s=max(0.0, math.fsum(lost * life.cpus for _, lost, life in held) - saved.cpu_s),
     )
 
 

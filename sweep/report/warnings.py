@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sweep.plan.curves import RISE, overfit, still_improving
 from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import ahead, ahead_on_test
 from sweep.report.boundary import Edge, edges
-from sweep.report.curves import RISE, overfit, still_improving
 from sweep.report.formats import count, decimals, show_list, show_score, show_value
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard, cost

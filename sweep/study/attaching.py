@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from rich.console import Console
 
-from sweep.errors import BadInput
-from sweep.plan import layout
+from sweep.errors import BadInput, Busy
 from sweep.plan.application import Application
 from sweep.store import open_store
-from sweep.study.conducting import studied, who
+from sweep.study.conducting import look_on, studied
+from sweep.study.holding import held
 from sweep.study.launching import run_rounds
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
@@ -22,6 +24,7 @@ def attach(
 ) -> int:
     """Follow the newest round of a study to its end, and finish the study.
 
+    Where another client conducts it, it is followed only.
     Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName, Busy,
     and BadInput where nothing of it runs.
     """
@@ -33,8 +36,16 @@ def attach(
             f"study {name} ran on a machine of its own, where nothing outlives its client; "
             f"`python -m sweep resume {name}` does what is left"
         )
-    with place.hold(layout.LEASE, who()):
-        state = studied(place, study, rounds)
+    state = studied(place, study, rounds)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(place, console=console))
+        except Busy as busy:
+            console.print(f"{busy}; following it", soft_wrap=True, markup=False)
+            plan = Outline(rounds[-1], costs_of(rounds[-1], application), {})
+            workers = site.workers * site.lanes
+            look_on(state, plan, cluster=open_cluster(site), workers=workers, console=console)
+            return exit_code(state)
         run_rounds(
             state,
             Outline(rounds[-1], costs_of(rounds[-1], application), {}),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.console import Console
+
 from sweep.clock import CLOCK
+from sweep.errors import Busy
 from sweep.plan import layout
 from sweep.plan.records import to_line
 from sweep.plan.round import Round
 from sweep.plan.trial import Record, State
 from sweep.store import Store
-from sweep.study.conducting import GRACE_S, Studied, studied, who, work_of
+from sweep.study.conducting import GRACE_S, Studied, studied, work_of
 from sweep.study.finishing import give_up
+from sweep.study.holding import held
 from sweep.study.reading import read_rounds, read_study
 from sweep.study.siting import KUBERNETES, open_cluster, prepare, site_again
 from sweep.study.stopping import CANCELLED, ask_to_stop
@@ -19,7 +23,9 @@ from sweep.study.stopping import CANCELLED, ask_to_stop
 LAST_ATTEMPT = 9999  # any worker's record of the trial beats the mark
 
 
-def cancel(place: Store, *, env: Mapping[str, str], context: str | None = None) -> str:
+def cancel(
+    place: Store, *, env: Mapping[str, str], console: Console, context: str | None = None
+) -> str:
     """Ask everybody who works on a study to stop, and say in a line what came of it.
 
     Where nobody conducts it, its pods are told to end here; they keep their checkpoints, and the
@@ -28,16 +34,20 @@ def cancel(place: Store, *, env: Mapping[str, str], context: str | None = None) 
     ask_to_stop(place, CANCELLED)
     name = place.url.rpartition("/")[2]
     again = f"go on later by `python -m sweep resume {name}`"
-    if place.held(layout.LEASE):
-        return f"study {name}: its client stops the workers now; {again}"
+    conducted = place.held(layout.LEASE)
     rounds = read_rounds(place)
     if rounds[-1].cluster.get("kind") != KUBERNETES:
+        if conducted:
+            return f"study {name}: its client stops the workers now; {again}"
         return f"study {name}: nobody works on it; {again}"
-    with place.hold(layout.LEASE, who()):
-        state = studied(place, read_study(place), rounds)
-        found = end_round(state, rounds[-1], env=env, context=context)
-        marked = mark_cancelled(state, rounds[-1])
-        give_up(state)
+    try:
+        with held(place, console=console):
+            state = studied(place, read_study(place), rounds)
+            found = end_round(state, rounds[-1], env=env, context=context)
+            marked = mark_cancelled(state, rounds[-1])
+            give_up(state)
+    except Busy:
+        return f"study {name}: its client stops its pods now; {again}"
     pods = "its pods were told to end" if found else "nothing of it runs"
     return f"study {name}: {pods}, {marked} trials are cancelled; {again}"
 

@@ -109,17 +109,9 @@ def conduct(
     as they come from store, cluster and workers. What ends with its client is ended.
     """
     study = state.study
-    work = work_of(study, plan.round, store=_parent_address(state.place, study.name))
+    work = work_of(study, plan.round, store=_parent_address(state))
     now = CLOCK.now()
-    tally = Tally(
-        {number: cost.flop for number, cost in plan.costs.items()},
-        workers=workers,
-        direction=study.direction,
-        now=now,
-    )
-    subject = Subject(
-        title=f"study {study.name}", objective=study.objective, label=_labels(state).__getitem__
-    )
+    tally, subject = _tally(state, plan, workers=workers, now=now), _subject(state)
     problems: dict[int, str] = {}
     lost: set[int] = set()
     parent = ParentRun(state.place, study)
@@ -131,7 +123,15 @@ def conduct(
         if study.facts.get("ranked"):
             threading.Thread(target=import_libraries, name="report", daemon=True).start()
         with open_display(tally, subject=subject, console=console, now=now) as display:
-            _follow(state, cluster, display=display, problems=problems, lost=lost, echo=echo)
+            _follow(
+                state,
+                cluster,
+                display=display,
+                problems=problems,
+                lost=lost,
+                echo=echo,
+                limit=study.limits.get("max_failed"),
+            )
     except KeyboardInterrupt:
         if cluster.lasting:
             raise Interrupted(how_to_come_back(state)) from None
@@ -148,6 +148,24 @@ def conduct(
         cluster.remove()
     state.reader.look()
     return Conducted(studied=state, problems=problems, lost=frozenset(lost))
+
+
+def look_on(
+    state: Studied, plan: Outline, *, cluster: Cluster, workers: int, console: Console
+) -> None:
+    """Show a round that another client conducts, and change nothing.
+
+    Raises Interrupted after Ctrl-C, BadInput where nothing of it runs.
+    """
+    _begin(cluster, work_of(state.study, plan.round, store=_parent_address(state)), adopt=True)
+    now = CLOCK.now()
+    tally = _tally(state, plan, workers=workers, now=now)
+    try:
+        with open_display(tally, subject=_subject(state), console=console, now=now) as display:
+            _follow(state, cluster, display=display, problems={}, lost=set(), echo=None, limit=None)
+    except KeyboardInterrupt:
+        raise Interrupted(how_to_come_back(state)) from None
+    state.reader.look()
 
 
 def work_of(study: Study, round_: Round, *, store: str) -> Work:
@@ -188,6 +206,23 @@ def how_to_come_back(state: Studied) -> str:
     return f"study {name} goes on without this client:{lines}"
 
 
+def _tally(state: Studied, plan: Outline, *, workers: int, now: float) -> Tally:
+    return Tally(
+        {number: cost.flop for number, cost in plan.costs.items()},
+        workers=workers,
+        direction=state.study.direction,
+        now=now,
+    )
+
+
+def _subject(state: Studied) -> Subject:
+    return Subject(
+        title=f"study {state.study.name}",
+        objective=state.study.objective,
+        label=_labels(state).__getitem__,
+    )
+
+
 def _begin(cluster: Cluster, work: Work, *, adopt: bool) -> None:
     if not adopt:
         cluster.submit(work)
@@ -210,9 +245,9 @@ def _follow(
     problems: dict[int, str],
     lost: set[int],
     echo: Callable[[int], None] | None,
+    limit: int | None,
 ) -> None:
     running: set[int] = set()
-    limit = state.study.limits.get("max_failed")
     stopping = False
     while not cluster.finished:
         ended: set[int] = set()
@@ -283,5 +318,5 @@ def _ends_of_a_pack(study: Study, round_: Round) -> int:
     return int(study.limits.get("max_attempts", 3)) * (longest + 1)
 
 
-def _parent_address(place: Store, name: str) -> str:
-    return place.url.removesuffix(f"/{name}")
+def _parent_address(state: Studied) -> str:
+    return state.place.url.removesuffix(f"/{state.study.name}")

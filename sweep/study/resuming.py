@@ -11,8 +11,9 @@ from sweep.plan.application import Application
 from sweep.plan.round import Study
 from sweep.plan.trial import State, Trial
 from sweep.store import open_store
-from sweep.study.conducting import GRACE_S, Studied, studied, who
+from sweep.study.conducting import GRACE_S, Studied, studied
 from sweep.study.finishing import finish
+from sweep.study.holding import held
 from sweep.study.launching import run_rounds
 from sweep.study.opening import add_round, surroundings
 from sweep.study.reading import find_study, read_rounds, read_study
@@ -42,7 +43,7 @@ def resume(
     store = open_store(address)
     place = find_study(store, name)
     study = read_study(place)
-    with place.hold(layout.LEASE, who()):
+    with held(place, console=console):
         rounds = read_rounds(place)
         state = studied(place, study, rounds)
         _tell_damage(state, console)

@@ -74,17 +74,19 @@ def take_over(store: Store, *, study: str, round_: Round, taken: Sequence[Taken]
 
     Weights that the other study kept come along, so that a winner need not be trained again.
     """
-    if not taken:
+    twins = {trial.number for trial in round_.trials if trial.same_as is not None}
+    own = [item for item in taken if item.record.trial not in twins]  # twins share a record
+    if not own:
         return
     place = store.at(study)
     first = round_.packs[0].number if round_.packs else 0
     part = 1 + max((f.part for f in _own_files(place, first)), default=0)
-    records = [_with_weights(store, place, item) for item in taken]
+    records = [_with_weights(store, place, item) for item in own]
     for start in range(0, len(records), RECORDS_A_FILE):
         lines = b"".join(map(to_line, records[start : start + RECORDS_A_FILE]))
         place.write(layout.results_key(first, 0, part), lines)
         part += 1
-    baselines = next((item.baselines for item in taken if item.baselines), None)
+    baselines = next((item.baselines for item in own if item.baselines), None)
     if baselines is not None:
         place.create(layout.BASELINES, baselines)
 

@@ -22,6 +22,7 @@ class _Seen:
     size: int  # of the attempt's object when it was read: it grows when the attempt closes
     life: Life
     closed: bool
+    done: bool = False  # it closed because every trial of its pack has a record
 
 
 @dataclass(slots=True)
@@ -56,16 +57,19 @@ class Meter:
                 after = self._seen.get((pack, attempt + 1))
                 ended = min(ended, after.life.claimed) if after else ended
                 life = replace(life, ended=max(life.claimed, ended))
-            open_now = self._noticed.get(place) == now
-            lives.append(replace(life, useful=life.ended if open_now else useful.get(place, 0.0)))
-        return spent(lives)
+            if not seen.done and self._noticed.get(place) != now:
+                life = replace(life, useful=useful.get(place, 0.0))
+            else:  # nothing of it was, or is yet, in vain
+                life = replace(life, useful=life.ended)
+            lives.append(life)
+        return spent(lives, carried=_carried(ledger))
 
     def keep(self) -> None:
         """Write down what is known of closed attempts, so that nobody has to read them again."""
         closed = [(place, seen) for place, seen in sorted(self._seen.items()) if seen.closed]
         if len(closed) == self._kept:
             return
-        body = [[*place, seen.size, asdict(seen.life)] for place, seen in closed]
+        body = [[*place, seen.size, seen.done, asdict(seen.life)] for place, seen in closed]
         self.store.write(layout.SPENDING, json.dumps(body).encode())
         self._kept = len(closed)
 
@@ -84,8 +88,8 @@ class Meter:
     def _load(self) -> None:
         try:
             body = json.loads(self.store.read(layout.SPENDING))
-            for pack, attempt, size, life in body:
-                self._seen[pack, attempt] = _Seen(size, Life(**life), closed=True)
+            for pack, attempt, size, done, life in body:
+                self._seen[pack, attempt] = _Seen(size, Life(**life), closed=True, done=done)
             self._kept = len(self._seen)
         except (KeyError, ValueError, TypeError):
             self._seen.clear()  # a view of the attempts, which are read anew
@@ -128,6 +132,15 @@ def _signs(ledger: Ledger) -> tuple[dict[Place, float], dict[Place, float]]:
     return useful, heard
 
 
+def _carried(ledger: Ledger) -> Spent:
+    # What a checkpoint brought over the end of an attempt was not in vain.
+    records = [record for record in ledger.records.values() if record.continued]
+    return Spent(
+        gpu_s=sum(record.gpu_seconds - record.attempt_gpu_seconds for record in records),
+        cpu_s=sum(record.cpu_seconds - record.attempt_cpu_seconds for record in records),
+    )
+
+
 def _read(store: Store, key: str, size: int) -> _Seen:
     try:
         body = json.loads(store.read(key))
@@ -142,4 +155,4 @@ def _read(store: Store, key: str, size: int) -> _Seen:
         )
     except (KeyError, ValueError, TypeError):  # damaged, or gone since it was listed
         return _Seen(size, Life(claimed=0.0, ended=0.0, useful=0.0), closed=True)
-    return _Seen(size, life, closed)
+    return _Seen(size, life, closed, done=body.get("reason") == "done")

@@ -27,6 +27,7 @@ Process("part", ["sh", "-c", "setsid sleep 600 & sleep 600"], bed.folder).start(
 print(bed.folder, flush=True)
 time.sleep(600)
 """
+ALL = 4  # the shell, its two sleeps and the guardian
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and networks take root")
 
 
@@ -43,6 +44,7 @@ def start_owner() -> tuple[subprocess.Popen[str], Path]:
     assert owner.stdout is not None
     folder = Path(owner.stdout.readline().strip())
     owner.stdout.close()
+    until(lambda: processes_of(folder), holds=lambda found: len(found) == ALL)
     return owner, folder
 
 
@@ -77,8 +79,6 @@ def left_of(folder: Path) -> list[object]:
 
 def test_a_killed_owners_bed_is_taken_down_by_its_guardian() -> None:
     owner, folder = start_owner()
-    assert len(processes_of(folder)) >= 4  # shell, two sleeps and the guardian
-
     kill(owner)
 
     until(lambda: left_of(folder), holds=lambda left: not left)
@@ -97,11 +97,10 @@ def test_where_the_guardian_was_killed_too_the_next_bed_does_it() -> None:
 
 def test_a_living_owners_bed_is_left_alone() -> None:
     owner, folder = start_owner()
-    before = len(processes_of(folder))
 
     reap()
 
-    assert len(processes_of(folder)) == before
+    assert len(processes_of(folder)) == ALL
     kill(owner)
     until(lambda: left_of(folder), holds=lambda left: not left)
 

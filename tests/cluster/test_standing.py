@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import shutil
 import signal
@@ -26,35 +27,35 @@ PACKAGES = Path(__file__).parent
 
 
 @pytest.fixture
-def testbed_in(tmp_path: Path) -> Iterator[dict[str, str]]:
+def elsewhere(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give an environment whose beds lie in a folder of the test's own."""
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     yield env
-    testbed("down", env=env)
+    tell("down", env=env)
 
 
-def testbed(verb: str, *, env: dict[str, str]) -> str:
+def tell(verb: str, *, env: dict[str, str]) -> str:
     command = [sys.executable, "-m", "testbed", verb]
     return subprocess.run(
         command, cwd=PACKAGES, env=env, stdout=subprocess.PIPE, text=True, check=True
     ).stdout.strip()
 
 
-def test_up_stands_until_down(testbed_in: dict[str, str], tmp_path: Path) -> None:
-    kubeconfig = Path(testbed("up", env=testbed_in))
+def test_up_stands_until_down(elsewhere: dict[str, str], tmp_path: Path) -> None:
+    kubeconfig = Path(tell("up", env=elsewhere))
     core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
 
     assert len(core.list_node().items) == 6
-    assert testbed("up", env=testbed_in) == str(kubeconfig)
-    assert testbed("env", env=testbed_in) == f"export KUBECONFIG={kubeconfig}"
-    assert testbed("down", env=testbed_in) == "taken down"
+    assert tell("up", env=elsewhere) == str(kubeconfig)
+    assert tell("env", env=elsewhere) == f"export KUBECONFIG={kubeconfig}"
+    assert tell("down", env=elsewhere) == "taken down"
     assert not list(tmp_path.iterdir())
 
 
 def test_a_kill_of_the_owner_ends_cluster_and_pods(
-    testbed_in: dict[str, str], tmp_path: Path
+    elsewhere: dict[str, str], tmp_path: Path
 ) -> None:
-    kubeconfig = testbed("up", env=testbed_in)
+    kubeconfig = tell("up", env=elsewhere)
     core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
     core.create_namespaced_pod("default", make_pod(command=["sleep", "600"]))
     until(lambda: core.read_namespaced_pod("pod", "default").status.phase, holds="Running".__eq__)
@@ -63,7 +64,7 @@ def test_a_kill_of_the_owner_ends_cluster_and_pods(
 
     os.kill(json.loads((folder / "owner.json").read_text())["pid"], signal.SIGKILL)
 
-    until(lambda: [*processes_of(folder), *tmp_path.iterdir()], holds=lambda left: not left)
+    until(lambda: [*processes_of(folder), *tmp_path.iterdir()], holds=operator.not_)
 
 
 def processes_of(folder: Path) -> list[int]:

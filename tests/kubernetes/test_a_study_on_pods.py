@@ -28,7 +28,8 @@ def test_the_same_command_trains_in_pods_of_one_job(on_cluster: OnCluster) -> No
 def test_the_result_is_the_local_one_bit_for_bit(on_cluster: OnCluster) -> None:
     words = ("x=1,2", "train.seed=0,1", "epoch_s=0")
 
-    here = on_cluster.place.multirun(*words, "hydra.launcher.cluster=local", study="here")
+    local = ("hydra.launcher.cluster=local", f"hydra.launcher.store={on_cluster.place.address}")
+    here = on_cluster.place.multirun(*words, *local, study="here")
     there = on_cluster.place.multirun(*words, "hydra.launcher.cluster=kubernetes", study="there")
 
     assert (here.code, there.code) == (0, 0), here.err + there.err

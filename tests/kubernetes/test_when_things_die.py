@@ -153,10 +153,21 @@ def test_the_second_conductor_is_told_who_holds_the_study(on_cluster: OnCluster)
     client = on_cluster.place.start("x=1,2", "epoch_s=2")
     on_cluster.wait_running()
 
-    second = on_cluster.place.verb("attach", "s")
+    second = on_cluster.place.verb("resume", "s")
 
     assert second.code == 2
     assert "conducted by process" in second.err
+    assert finish(client).code == 0
+
+
+def test_another_client_may_follow_a_study_that_is_conducted(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start("x=1,2", "epoch_s=8")
+    on_cluster.wait_running()
+
+    second = on_cluster.place.verb("attach", "s")
+
+    assert second.code == 0, second.err
+    assert "; following it" in second.out
     assert finish(client).code == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -26,13 +26,13 @@ Outage = Callable[[Bucket, Link], AbstractContextManager[None]]
 OUTAGES: dict[str, tuple[Outage, float]] = {
     "killed": (lambda bucket, link: killed(bucket.server.process), 10.0),
     "paused": (lambda bucket, link: paused(bucket.server.process), 3.0),
-    "refusing": (lambda bucket, link: link.refusing(), 10.0),
+    "refusing": (lambda bucket, link: link.refusing(), 5.0),
     "silent": (lambda bucket, link: link.silent(), 3.0),
 }
 
 
 @pytest.fixture
-def link(s3: Bucket, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+def link(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Link]:
     """The way to the bucket, that this process' variables name."""
     with Link(s3.endpoint) as link:
         for name, value in s3.at(link.url).env.items():

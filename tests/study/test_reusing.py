@@ -270,3 +270,18 @@ def test_what_was_trained_is_listed_in_one_object(store: FolderStore) -> None:
     key = shared.contents_key(CONTEXT, study="old", round_number=1)
     assert list(store.sizes(shared.ROOT)) == [key]
     assert json.loads(store.read(key))["contents"] == {"0": "a"}
+
+
+def test_a_trial_that_is_equal_in_effect_to_another_has_no_record_of_its_own(
+    store: FolderStore,
+) -> None:
+    trained(store, "old", {0: done(0)})
+    taken = find(store, {0: "a", 1: "a"})
+    place = open_study(store, make_study("new"))
+    twin = dataclasses.replace(make_trial(1), same_as=0)
+    round_ = dataclasses.replace(make_round(trials=[make_trial(0), twin]), packs=[])
+    add_round(place, round_)
+
+    take_over(store, study="new", round_=round_, taken=list(taken.values()))
+
+    assert list(records(store)) == [0]

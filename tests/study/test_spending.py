@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -37,9 +38,11 @@ def claim(store: FolderStore, pack: int = 0, number: int = 1, *, at: float = 100
     store.create(layout.attempt_key(pack, number), json.dumps(body).encode())
 
 
-def close(store: FolderStore, pack: int = 0, number: int = 1, *, at: float) -> None:
+def close(
+    store: FolderStore, pack: int = 0, number: int = 1, *, at: float, reason: str = "done"
+) -> None:
     body = json.loads(store.read(layout.attempt_key(pack, number)))
-    body |= {"closed": at, "reason": "done"}
+    body |= {"closed": at, "reason": reason}
     store.write(layout.attempt_key(pack, number), json.dumps(body).encode())
 
 
@@ -66,7 +69,37 @@ def test_a_closed_attempt_counts_to_its_end(store: FolderStore) -> None:
 
     total = Meter(store).spent(ledger(done(at=155.0)), now=1000.0)
 
+    assert total == Spent(gpu_s=60.0, cpu_s=120.0)
+
+
+def test_one_that_was_told_to_stop_lost_what_came_after_its_last_result(
+    store: FolderStore,
+) -> None:
+    claim(store)
+    close(store, at=160.0, reason="told to stop")
+
+    total = Meter(store).spent(ledger(done(at=155.0)), now=1000.0)
+
     assert total == Spent(gpu_s=60.0, cpu_s=120.0, wasted_gpu_s=5.0, wasted_cpu_s=10.0)
+
+
+def test_what_a_checkpoint_carried_over_was_not_lost(store: FolderStore) -> None:
+    claim(store)
+    close(store, at=160.0, reason="told to stop")
+    claim(store, number=2, at=200.0)
+    close(store, number=2, at=220.0)
+    carried = dataclasses.replace(
+        done(at=219.0, attempt=2),
+        continued=layout.checkpoint_key(0, pack=0, attempt=1),
+        gpu_seconds=65.0,
+        attempt_gpu_seconds=15.0,
+        cpu_seconds=70.0,
+        attempt_cpu_seconds=20.0,
+    )
+
+    total = Meter(store).spent(ledger(carried), now=1000.0)
+
+    assert total == Spent(gpu_s=80.0, cpu_s=160.0, wasted_gpu_s=10.0, wasted_cpu_s=70.0)
 
 
 def test_one_that_runs_counts_until_now_and_has_lost_nothing(store: FolderStore) -> None:
@@ -109,7 +142,7 @@ def test_no_attempt_counts_beyond_the_next_one_of_its_pack(store: FolderStore) -
 
 def test_a_cancelled_trial_was_of_no_use(store: FolderStore) -> None:
     claim(store)
-    close(store, at=160.0)
+    close(store, at=160.0, reason="told to stop")
     cancelled = Record(0, State.CANCELLED, started=150.0, finished=150.0)
 
     assert Meter(store).spent(ledger(cancelled), now=0.0).wasted_gpu_s == 60.0
@@ -155,7 +188,7 @@ def test_what_is_known_of_closed_attempts_is_kept_for_the_next_reader(
 def test_a_broken_note_of_it_is_passed_over(store: FolderStore) -> None:
     claim(store)
     close(store, at=130.0)
-    store.write(layout.SPENDING, b'[[0, 1, 5, {"x": 1}]]')
+    store.write(layout.SPENDING, b'[[0, 1, 5, true, {"x": 1}]]')
 
     assert Meter(store).spent(ledger(), now=0.0).gpu_s == 30.0
 

@@ -32,7 +32,7 @@ DROPPED = (  # nobody reads or needs these in a container
     "usr/share/man",
     "usr/lib/python3.11/EXTERNALLY-MANAGED",  # pip installs, as it does in the official image
 )
-FORMAT = "1"
+FORMAT = "2"
 
 
 def python_image() -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import ipaddress
 from collections.abc import Sequence
@@ -93,36 +92,34 @@ def write_key_pair(folder: Path, name: str) -> tuple[Path, Path]:
 def write_kubeconfig(
     path: Path, *, server: str, authority: Path, who: Credential | str, namespace: str = "default"
 ) -> Path:
-    """Write a kubeconfig of one context, for a certificate or a token."""
-    user: dict[str, str]
+    """Write a kubeconfig of one context, for a certificate or a token.
+
+    It names the files of keys, since of a key within it Python's client would leave a copy.
+    """
     if isinstance(who, str):
         user = {"token": who}
     else:
-        user = {
-            "client-certificate-data": _base64(who.certificate),
-            "client-key-data": _base64(who.key),
-        }
-    cluster = {"server": server, "certificate-authority-data": _base64(authority)}
+        user = {"client-certificate": str(who.certificate), "client-key": str(who.key)}
+    cluster = {"server": server, "certificate-authority": str(authority)}
+    context = {"cluster": "bed", "user": "user", "namespace": namespace}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "bed", "cluster": cluster}],
         "users": [{"name": "user", "user": user}],
-        "contexts": [
-            {"name": "bed", "context": {"cluster": "bed", "user": "user", "namespace": namespace}}
-        ],
+        "contexts": [{"name": "bed", "context": context}],
         "current-context": "bed",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
     path.write_text(yaml.safe_dump(config))
-    path.chmod(0o600)
     return path
 
 
 def _builder(
     subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+    now = dt.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -165,7 +162,3 @@ def _host(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
-import pytest
-from report_builders import completed
+from typing import Any
 
-from sweep.report.curves import overfit, still_improving
+import pytest
+
+from sweep.plan.curves import jump, overfit, rise, still_improving, unstable
+from sweep.plan.trial import Record, State
+
+
+def completed(trial: int, objective: float, **more: Any) -> Record:
+    return Record(trial, State.COMPLETED, objective, **more)
 
 
 @pytest.mark.parametrize(("best", "answer"), [(20, True), (15, False)])
@@ -41,3 +47,30 @@ def test_overfitting_is_validation_up_while_training_goes_down(
     record = completed(0, 0.1, history={"train_loss": train, "val_loss": val})
 
     assert overfit(record) is answer
+
+
+@pytest.mark.parametrize(
+    ("train", "answer"),
+    [
+        ([0.5, 0.4, 0.3, 0.2], False),
+        ([0.5, 0.4, 0.45, 0.3], False),  # a wobble
+        ([0.5, 0.2, 0.4, 0.1], True),  # twice its lowest
+        ([0.5, 0.2], None),  # too short
+        ([], None),
+    ],
+)
+def test_unstable_is_a_training_loss_that_jumps(train: list[float], answer: bool | None) -> None:
+    assert unstable(completed(0, 0.1, history={"train_loss": train})) is answer
+
+
+def test_a_trial_that_diverged_was_unstable_whatever_its_curve() -> None:
+    assert unstable(Record(0, State.INFEASIBLE)) is True
+
+
+def test_rise_and_jump_are_shares_of_the_lowest_loss() -> None:
+    history = {"train_loss": [0.5, 0.2, 0.3], "val_loss": [0.6, 0.4, 0.5]}
+    record = completed(0, 0.1, history=history)
+
+    assert rise(record) == pytest.approx(0.25)
+    assert jump(record) == pytest.approx(0.5)
+    assert rise(completed(0, 0.1)) == jump(completed(0, 0.1)) == 0
