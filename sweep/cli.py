@@ -159,8 +159,8 @@ def attach(study: StudyArgument, store: StoreOption = None, context: ContextOpti
 @cli.command()
 def publish(study: StudyArgument, store: StoreOption = None) -> int:
     """Write to MLflow what it lacks of a study, from the store alone."""
-    from sweep.study.conducting import studied
     from sweep.study.finishing import publish as publish_kept
+    from sweep.study.studied import studied
 
     place = find_study(find_store(store, env=os.environ), study)
     state = studied(place, read_study(place), read_rounds(place))

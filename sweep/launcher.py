@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-    from sweep.study.launching import Request, Session
+    from sweep.study.launching import Session
+    from sweep.study.requesting import Request
 
 
 @dataclass
@@ -132,7 +133,7 @@ class KubernetesLauncher(Launcher):
         from rich.console import Console
 
         from sweep.returns import job_return
-        from sweep.study.conducting import GRACE_S
+        from sweep.study.following import GRACE_S
         from sweep.study.launching import launch, open_session, show_plan
         from sweep.task import application_of, name_task
 
@@ -187,7 +188,7 @@ class KubernetesLauncher(Launcher):
 
         from sweep.compose import compose
         from sweep.sources import snapshot
-        from sweep.study.launching import Request
+        from sweep.study.requesting import Request
         from sweep.task import application_of, in_main
 
         assert self.config is not None

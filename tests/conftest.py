@@ -17,4 +17,9 @@ settings.load_profile("same every time")
 for folder in ("applications", "plan", "tracking", "study", "cluster"):
     sys.path.insert(0, str(TESTS / folder))
 
-pytest_plugins = ["testbed.fixtures", "testbed.real_fixtures", "testbed.stack_fixtures"]
+pytest_plugins = [
+    "testbed.plugin",
+    "testbed.fixtures",
+    "testbed.real_fixtures",
+    "testbed.stack_fixtures",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +27,9 @@ class Ledger:
     spare: int = 0  # terminal records that another one beat
     corrupt: list[str] = field(default_factory=list)  # places of lines that are no records
     torn: int = 0  # last lines cut off by a kill
+    # Seconds of all attempts of a trial: what is not in its record came to nothing.
+    cpu_spent: Counter[int] = field(default_factory=Counter)
+    gpu_spent: Counter[int] = field(default_factory=Counter)
     _order: dict[int, tuple[int, tuple[int, int, int]]] = field(default_factory=dict)
 
     def add(self, line: Line) -> Record | None:
@@ -34,6 +38,8 @@ class Ledger:
         A later round beats an earlier one; within a round the first by (attempt, part, line).
         """
         record = line.record
+        self.cpu_spent[record.trial] += record.attempt_cpu_seconds
+        self.gpu_spent[record.trial] += record.attempt_gpu_seconds
         if not record.state.terminal:
             self.running[record.trial] = record
             return None

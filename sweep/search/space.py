@@ -168,7 +168,7 @@ def identity(point: Point) -> Hashable:
 
 def _at(axes: Mapping[str, Axis], index: int) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for key, axis in reversed(axes.items()):
+    for key, axis in reversed(list(axes.items())):
         assert isinstance(axis, Choice)
         index, place = divmod(index, len(axis.values))
         found[key] = axis.values[place]

@@ -9,7 +9,7 @@ from rich.console import Console
 from sweep.errors import BadInput, Busy
 from sweep.plan.application import Application
 from sweep.store import open_store
-from sweep.study.conducting import look_on, studied
+from sweep.study.conducting import look_on
 from sweep.study.holding import held
 from sweep.study.launching import run_rounds
 from sweep.study.outline import Outline
@@ -17,6 +17,7 @@ from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.resuming import exit_code
 from sweep.study.rounds import costs_of
 from sweep.study.siting import KUBERNETES, Site, open_cluster
+from sweep.study.studied import studied
 
 
 def attach(

@@ -6,21 +6,19 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from sweep.clock import CLOCK
 from sweep.errors import Busy
 from sweep.plan import layout
-from sweep.plan.records import to_line
 from sweep.plan.round import Round
-from sweep.plan.trial import Record, State
 from sweep.store import Store
-from sweep.study.conducting import GRACE_S, Studied, studied, work_of
+from sweep.study.conducting import work_of
 from sweep.study.finishing import give_up
+from sweep.study.following import GRACE_S
 from sweep.study.holding import held
+from sweep.study.marking import mark_cancelled
 from sweep.study.reading import read_rounds, read_study
 from sweep.study.siting import KUBERNETES, open_cluster, prepare, site_again
 from sweep.study.stopping import CANCELLED, ask_to_stop
-
-LAST_ATTEMPT = 9999  # any worker's record of the trial beats the mark
+from sweep.study.studied import Studied, studied
 
 
 def cancel(
@@ -65,31 +63,3 @@ def end_round(
     cluster.stop(GRACE_S)
     cluster.remove()
     return True
-
-
-def mark_cancelled(state: Studied, round_: Round) -> int:
-    """Record the round's trials that have no record as cancelled; return how many."""
-    state.reader.look()
-    marked = 0
-    now = CLOCK.now()
-    for pack in round_.packs:
-        lines = b"".join(
-            to_line(
-                Record(
-                    trial=number,
-                    state=State.CANCELLED,
-                    attempt=LAST_ATTEMPT,
-                    pack=pack.number,
-                    round=round_.number,
-                    started=now,
-                    finished=now,
-                )
-            )
-            for number in pack.trials
-            if number not in state.records
-        )
-        if lines:
-            state.place.create(layout.results_key(pack.number, LAST_ATTEMPT), lines)
-            marked += lines.count(b"\n")
-    state.reader.look()
-    return marked

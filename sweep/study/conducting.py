@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import socket
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 from rich.console import Console
 
 from sweep.clock import CLOCK
-from sweep.cluster import Cluster, PackEvent, Stage, Work
+from sweep.cluster import Cluster, Work
 from sweep.errors import BadInput, Detached, Interrupted
-from sweep.plan import layout
-from sweep.plan.exits import Exit, Verdict
-from sweep.plan.facets import Flat
-from sweep.plan.round import Base, Round, Study, all_trials, round_hash
-from sweep.plan.trial import Record, State, Trial
+from sweep.plan.budget import Budget, read_budget
+from sweep.plan.round import Round, Study, round_hash
+from sweep.plan.trial import State
 from sweep.report.html import import_libraries
-from sweep.report.leaderboard import Leaderboard, rank
 from sweep.report.narration import Subject
-from sweep.report.progress import Display, open_display
+from sweep.report.progress import open_display
 from sweep.report.tally import Tally
-from sweep.schema import flatten
-from sweep.store import Store
+from sweep.study.following import GRACE_S, Enough, Following
+from sweep.study.going_on import how_to_come_back, how_to_go_on
+from sweep.study.marking import mark_cancelled
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
-from sweep.study.reading import Reader
-from sweep.study.stopping import CANCELLED, ask_to_stop, asked_to_stop
-
-LOOK_EVERY_S = 0.25
-REMOTE_LOOK_EVERY_S = 2.0
-GRACE_S = 5.0
-PROBE_BYTES = 1 << 16  # an empty file fits on a full disk
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Studied:
-    """A study with all its rounds, as far as records tell."""
-
-    place: Store
-    study: Study
-    bases: Sequence[Base]
-    trials: Sequence[Trial]
-    reader: Reader
-
-    @property
-    def records(self) -> Mapping[int, Record]:
-        """Give the terminal records by trial."""
-        return self.reader.ledger.records
-
-    def flats(self) -> list[Flat]:
-        """Flatten the bases."""
-        return [flatten(base.config) for base in self.bases]
-
-    def board(self) -> Leaderboard:
-        """Rank the configurations."""
-        return rank(
-            self.trials,
-            bases=self.flats(),
-            records=self.records,
-            direction=self.study.direction,
-            objective=self.study.objective,
-            test=self.study.test,
-            seed=self.study.seed,
-        )
-
-
-def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
-    """Read all records of a study."""
-    bases, trials = all_trials(rounds)
-    reader = Reader(place, {key: size for r in rounds for key, size in r.fences.items()})
-    reader.look()
-    return Studied(place=place, study=study, bases=bases, trials=trials, reader=reader)
+from sweep.study.spending import Allowance, Meter, stop_reason
+from sweep.study.studied import Studied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +47,7 @@ def conduct(
     echo: Callable[[int], None] | None = None,
     detach: bool = False,
     adopt: bool = False,
+    budget: Budget | None = None,
 ) -> Conducted:
     """Run one round and wait for its end; the caller holds the study's lease.
 
@@ -109,29 +59,27 @@ def conduct(
     as they come from store, cluster and workers. What ends with its client is ended.
     """
     study = state.study
+    if not plan.round.packs:  # another study had trained it all
+        return Conducted(studied=state, problems={})
     work = work_of(study, plan.round, store=_parent_address(state))
     now = CLOCK.now()
     tally, subject = _tally(state, plan, workers=workers, now=now), _subject(state)
-    problems: dict[int, str] = {}
-    lost: set[int] = set()
     parent = ParentRun(state.place, study)
     try:
         _begin(cluster, work, adopt=adopt)
         parent.start()
         if detach:
             _detach(state)
-        if study.facts.get("ranked"):
-            threading.Thread(target=import_libraries, name="report", daemon=True).start()
+        _import_early(study)
         with open_display(tally, subject=subject, console=console, now=now) as display:
-            _follow(
-                state,
-                cluster,
+            following = Following(
+                state=state,
+                cluster=cluster,
                 display=display,
-                problems=problems,
-                lost=lost,
+                enough=_limits(state, budget),
                 echo=echo,
-                limit=study.limits.get("max_failed"),
             )
+            following.to_the_end()
     except KeyboardInterrupt:
         if cluster.lasting:
             raise Interrupted(how_to_come_back(state)) from None
@@ -144,10 +92,12 @@ def conduct(
         raise
     finally:
         parent.join()
-    if lost:
+    if following.lost:
         cluster.remove()
     state.reader.look()
-    return Conducted(studied=state, problems=problems, lost=frozenset(lost))
+    if following.stopping and cluster.lasting:
+        mark_cancelled(state, plan.round)
+    return Conducted(studied=state, problems=following.problems, lost=frozenset(following.lost))
 
 
 def look_on(
@@ -162,7 +112,7 @@ def look_on(
     tally = _tally(state, plan, workers=workers, now=now)
     try:
         with open_display(tally, subject=_subject(state), console=console, now=now) as display:
-            _follow(state, cluster, display=display, problems={}, lost=set(), echo=None, limit=None)
+            Following(state=state, cluster=cluster, display=display).to_the_end()
     except KeyboardInterrupt:
         raise Interrupted(how_to_come_back(state)) from None
     state.reader.look()
@@ -182,28 +132,26 @@ def work_of(study: Study, round_: Round, *, store: str) -> Work:
     )
 
 
-def who() -> str:
-    """Name this process to others that want its lease."""
-    return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
+def _import_early(study: Study) -> None:
+    if study.facts.get("ranked"):
+        threading.Thread(target=import_libraries, name="report", daemon=True).start()
 
 
-def how_to_go_on(state: Studied, why: str = "interrupted") -> str:
-    """Tell what is done and how to do the rest."""
-    trained = [trial for trial in state.trials if trial.same_as is None]
-    done = sum(trial.number in state.records for trial in trained)
-    store = state.place.url.removeprefix("file://").rpartition("/")[0]
-    return (
-        f"{why}: {done} of {len(trained)} trials are done and kept; go on by "
-        f"`python -m sweep resume {state.study.name} --store {shlex.quote(store)}`"
-    )
+def _limits(state: Studied, budget: Budget | None) -> Enough:
+    study = state.study
+    most = study.limits.get("max_failed")
+    allowed = budget or read_budget(study.limits.get("budget") or {})
+    allowance = Allowance(allowed, Meter(state.place))
 
+    def enough(state: Studied, running: Collection[int]) -> str | None:
+        ledger = state.reader.ledger
+        failed = ledger.count(State.FAILED)
+        if most is not None and failed > most:
+            return f"{failed} trials failed, more than max_failed={most}"
+        used = allowance.check(ledger, now=CLOCK.now(), running=running)
+        return stop_reason(used, study=study.name) if used else None
 
-def how_to_come_back(state: Studied) -> str:
-    """Tell that the round goes on without us, and how to follow or stop it."""
-    name, store = state.study.name, shlex.quote(state.place.url.rpartition("/")[0])
-    verbs = ("attach", "status", "cancel")
-    lines = "".join(f"\n  python -m sweep {verb} {name} --store {store}" for verb in verbs)
-    return f"study {name} goes on without this client:{lines}"
+    return enough
 
 
 def _tally(state: Studied, plan: Outline, *, workers: int, now: float) -> Tally:
@@ -235,68 +183,6 @@ def _begin(cluster: Cluster, work: Work, *, adopt: bool) -> None:
 
 def _detach(state: Studied) -> NoReturn:
     raise Detached(how_to_come_back(state))
-
-
-def _follow(
-    state: Studied,
-    cluster: Cluster,
-    *,
-    display: Display,
-    problems: dict[int, str],
-    lost: set[int],
-    echo: Callable[[int], None] | None,
-    limit: int | None,
-) -> None:
-    running: set[int] = set()
-    stopping = False
-    while not cluster.finished:
-        ended: set[int] = set()
-        for event in cluster.observe(REMOTE_LOOK_EVERY_S if cluster.lasting else LOOK_EVERY_S):
-            if event.stage is Stage.NOTE:
-                display.note(event.text, now=CLOCK.now())
-            _note(state, event, running, ended, problems, lost)
-            if echo is not None and event.stage is Stage.ENDED and event.pack is not None:
-                echo(event.pack)
-        # A store that is not on this machine is listed once, not once a pack.
-        for record in state.reader.look(None if cluster.lasting else sorted(running | ended)):
-            display.add(record, now=CLOCK.now())
-        display.tick(running=len(running), now=CLOCK.now())
-        failed = state.reader.ledger.count(State.FAILED)
-        if limit is not None and failed > limit and not stopping:
-            stopping = True
-            ask_to_stop(state.place, f"{failed} trials failed, more than max_failed={limit}")
-            if cluster.lasting:
-                cluster.stop(GRACE_S)
-        if asked_to_stop(state.place) == CANCELLED:
-            if cluster.lasting:
-                cluster.stop(GRACE_S)
-            raise Interrupted(how_to_go_on(state, "cancelled"))
-
-
-def _note(
-    state: Studied,
-    event: PackEvent,
-    running: set[int],
-    ended: set[int],
-    problems: dict[int, str],
-    lost: set[int],
-) -> None:
-    if event.stage is Stage.NOTE:
-        return
-    if event.verdict is Verdict.FAIL_ROUND:
-        raise BadInput(f"no pack can run here: {event.text}; see the packs' logs in the store")
-    assert event.pack is not None
-    if event.stage is Stage.STARTED:
-        running.add(event.pack)
-        return
-    running.discard(event.pack)
-    ended.add(event.pack)
-    if event.verdict is Verdict.LOST:
-        lost.add(event.pack)
-    if event.code == Exit.STORE_AWAY:
-        state.place.write(layout.PROBE, bytes(PROBE_BYTES))  # raises where we cannot write either
-    if event.verdict is Verdict.FAIL_PACK:
-        problems[event.pack] = event.text
 
 
 def _labels(state: Studied) -> dict[int, str]:

@@ -14,8 +14,8 @@ from sweep.plan.application import Application, Tree, Winner
 from sweep.plan.round import set_values
 from sweep.plan.trial import State
 from sweep.report.leaderboard import Configuration
-from sweep.study.conducting import Studied
 from sweep.study.scoring import Crowned, crown_trials
+from sweep.study.studied import Studied
 
 Elsewhere = Callable[[Mapping[int, Tree]], str]  # resolved trials to what was said of them
 

@@ -16,11 +16,11 @@ from sweep.report.html import can_write
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import Summary, headline, render, summarize
-from sweep.study.conducting import Studied
 from sweep.study.crowning import Elsewhere, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
 from sweep.study.scoring import Crowned
 from sweep.study.spending import Meter
+from sweep.study.studied import Studied
 from sweep.study.writing import report_address, report_files
 
 

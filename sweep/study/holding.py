@@ -11,7 +11,7 @@ from rich.console import Console
 from sweep.errors import Busy
 from sweep.plan import layout
 from sweep.store import Store
-from sweep.study.conducting import who
+from sweep.study.going_on import who
 
 LOOK_EVERY_S = 2.0
 FORGOTTEN_S = 90.0  # by then a dead holder's lease is free on any store

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from sweep.cluster import Cluster, Warm
-from sweep.compose import Composition
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
 from sweep.plan.application import Application
-from sweep.plan.facets import Flat
 from sweep.plan.records import resolve_twins
-from sweep.plan.round import Round, Study, check_study_name, study_name
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, Value
-from sweep.schema import flatten, unflatten
 from sweep.store import Store, open_store
-from sweep.study.conducting import (
-    Conducted,
-    Studied,
-    conduct,
-    how_to_go_on,
-    studied,
-    who,
-    work_of,
-)
+from sweep.study.conducting import Conducted, conduct, work_of
+from sweep.study.fetching import Files, cache_folder
 from sweep.study.finishing import finish, give_up
-from sweep.study.opening import add_round, open_study, surroundings
-from sweep.study.outline import Outline, grid, outline
+from sweep.study.going_on import how_to_go_on, who
+from sweep.study.opening import add_round, open_study
+from sweep.study.outline import Outline
+from sweep.study.requesting import (
+    Request,
+    outline_of,
+    pack_up_for,
+    reading_shipped,
+    refuse_secrets,
+    reuse_contents,
+    reuse_context,
+    study_of,
+)
+from sweep.study.reusing import find_taken, note_contents, take_over
 from sweep.study.rounds import next_round
-from sweep.study.showing import choose_tracking
+from sweep.study.shipping import is_far, send
 from sweep.study.siting import (
     Site,
     check_job,
@@ -44,28 +43,10 @@ from sweep.study.siting import (
     open_cluster,
     prepare,
     render,
-    whole,
 )
 from sweep.study.stopping import asked_to_stop
-from sweep.study.telling import announce, describe, print_job
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A multirun as Hydra hands it over, with all that is read from outside."""
-
-    task: str
-    application: Application | None
-    job: str
-    composition: Composition
-    overrides: tuple[str, ...]
-    options: Mapping[str, Value]  # of hydra.launcher
-    env: Mapping[str, str]
-    cwd: Path
-    now: float
-    tail: str  # four hex digits
-    direction: str | None = None  # that the sweeper names; None: trials are not ranked
-    hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
+from sweep.study.studied import Studied, studied
+from sweep.study.telling import announce, describe, print_job, trials
 
 
 @dataclass(slots=True)
@@ -77,6 +58,8 @@ class Session:
     study: Study
     cluster: Cluster
     site: Site
+    files: Files
+    context: str | None  # of re-use; None: nothing is taken over
     rounds: list[Round] = field(default_factory=list)
 
 
@@ -87,11 +70,11 @@ def show_plan(request: Request, *, console: Console) -> None:
     it. Raises BadInput, Unreachable.
     """
     site = choose_site(request.options, env=request.env)
-    plan = _outline(request, site=site)
+    plan = outline_of(request, site=site)
     if site.settings is not None:
         prepare(site)
         store = store_address(request.options.get("store"), env=request.env, site=site)
-        study = _study(request, facts={}, site=site)
+        study = study_of(request, facts={}, site=site)
         work = work_of(study, plan.round, store=store)
         print_job(render(site.settings, work), console=console)
         if request.options.get("check"):
@@ -113,12 +96,20 @@ def open_session(request: Request, *, console: Console) -> Session:
             f"store {store.url} is a folder of this machine, which no pod sees; "
             "name one by hydra.launcher.store=s3://BUCKET/PREFIX"
         )
-    plan = _outline(request, site=site)
-    study = _study(request, facts={"data": dict(plan.data)}, site=site)
+    if site.settings is not None or is_far(store):
+        refuse_secrets(request)
+    files = Files(cache_folder(request.env), store)
+    request = reading_shipped(request, files)
+    plan = outline_of(request, site=site)
+    shipment = pack_up_for(request, store=store, files=files)
+    facts = {"data": dict(plan.data), **shipment.facts}
+    study = study_of(request, facts=facts, site=site)
+    context = reuse_context(request, study, site) if request.options.get("reuse") else None
     cluster = open_cluster(site)
     announce(study, plan, store=store, site=site, console=console)
+    send(shipment, store=store, console=console)
     place = open_study(store, study)
-    return Session(store, place, study, cluster, site)
+    return Session(store, place, study, cluster, site, files, context)
 
 
 def launch(session: Session, request: Request, *, console: Console) -> Mapping[int, Record]:
@@ -127,18 +118,40 @@ def launch(session: Session, request: Request, *, console: Console) -> Mapping[i
     Raises BadInput, Unreachable, Interrupted.
     """
     with session.place.hold(layout.LEASE, who()):
+        request = reading_shipped(request, session.files)
         packs = [pack.number for round_ in session.rounds for pack in round_.packs]
-        plan = _outline(
+        number, name = len(session.rounds) + 1, session.study.name
+        contents = reuse_contents(request) if session.context else {}
+        taken = find_taken(
+            session.store,
+            context=session.context,
+            contents=contents,
+            study=name,
+            round_number=number,
+            data=session.study.facts["data"],
+        )
+        plan = outline_of(
             request,
             site=session.site,
-            number=len(session.rounds) + 1,
+            number=number,
             first_pack=1 + max(packs, default=-1),
+            known=taken.keys(),
         )
+        if taken:
+            console.print(f"reuse    {trials(plan)}", highlight=False)
         plan = replace(
             plan, round=replace(plan.round, hydra=request.hydra, cluster=session.site.note)
         )
         add_round(session.place, plan.round)
         session.rounds.append(plan.round)
+        note_contents(
+            session.store,
+            context=session.context,
+            contents=contents,
+            study=name,
+            round_number=number,
+        )
+        take_over(session.store, study=name, round_=plan.round, taken=list(taken.values()))
         state = studied(session.place, session.study, session.rounds)
         return run_rounds(
             state,
@@ -230,77 +243,3 @@ def _echo(state: Studied, pack: int) -> None:
         return
     sys.stdout.write(text.decode(errors="replace"))
     sys.stdout.flush()
-
-
-def _outline(request: Request, *, site: Site, number: int = 1, first_pack: int = 0) -> Outline:
-    composition, options = request.composition, request.options
-    whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
-    whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
-    return outline(
-        composition.bases,
-        composition.trials,
-        application=request.application,
-        site=site,
-        pack_size=_pack_size(options),
-        number=number,
-        first_pack=first_pack,
-    )
-
-
-def _pack_size(options: Mapping[str, Value]) -> int | None:
-    size = dict(options.get("pack") or {}).get("size")
-    recycle = options.get("recycle") or None
-    whole("hydra.launcher.pack.size", size, least=1)
-    whole("hydra.launcher.recycle", recycle, least=1)
-    return min((n for n in (size, recycle) if n), default=None)
-
-
-def _study(request: Request, *, facts: Mapping[str, Value], site: Site) -> Study:
-    options, application = request.options, request.application
-    first = request.composition.trials[0]
-    config: Flat = {
-        **flatten(request.composition.bases[first.base].config),
-        **first.values,
-    }
-    objective, test = application.scores(config) if application else ("objective", "")
-    wanted = application.tracking(unflatten(config)) if application else {}
-    tracking: dict[str, Value] = {}
-    if (
-        application or request.env.get("MLFLOW_TRACKING_URI") or site.tracking
-    ):  # no file unasked by strangers
-        tracking = choose_tracking(
-            wanted,
-            job=request.job,
-            trials=len(request.composition.trials),
-            env={**site.tracking_env, **request.env},
-            cwd=request.cwd,
-        )
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(request.now))
-    name = options.get("study")
-    return Study(
-        name=check_study_name(name)
-        if name
-        else study_name(request.job, stamp=stamp, tail=request.tail),
-        created=request.now,
-        task=request.task,
-        job=request.job,
-        directory=str(request.cwd),
-        direction=application.direction if application else request.direction or "minimize",
-        objective=objective,
-        test=test,
-        seed=application.seed_key if application else "seed",
-        overrides=request.overrides,
-        grid=grid(request.composition.trials),
-        limits={
-            "max_attempts": options.get("max_attempts"),
-            "max_failed": options.get("max_failed"),
-            "pack_size": _pack_size(options),
-        },
-        tracking=tracking,
-        facts={
-            **facts,
-            **surroundings(request.cwd),
-            "loader": application.loader if application else "",
-            "ranked": application is not None or request.direction is not None,
-        },
-    )

@@ -14,9 +14,9 @@ from sweep.plan.trial import State
 from sweep.report.export import csv_text, markdown
 from sweep.report.leaderboard import result_of
 from sweep.report.summary import Summary as Report
-from sweep.study.conducting import Studied
 from sweep.study.scoring import Crowned
 from sweep.study.showing import cast_of, shown_trials, study_info, tracker_of
+from sweep.study.studied import Studied
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
 from sweep.tracking.view import charts_path

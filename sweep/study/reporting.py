@@ -7,10 +7,10 @@ from pathlib import Path
 from sweep.errors import BadInput
 from sweep.plan import layout
 from sweep.store import Store
-from sweep.study.conducting import studied
 from sweep.study.finishing import report_of
 from sweep.study.publishing import where_tracked
 from sweep.study.reading import read_rounds, read_study
+from sweep.study.studied import studied
 from sweep.study.writing import report_address, report_page, write_report
 
 

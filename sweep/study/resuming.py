@@ -11,14 +11,15 @@ from sweep.plan.application import Application
 from sweep.plan.round import Study
 from sweep.plan.trial import State, Trial
 from sweep.store import open_store
-from sweep.study.conducting import GRACE_S, Studied, studied
 from sweep.study.finishing import finish
+from sweep.study.following import GRACE_S
 from sweep.study.holding import held
 from sweep.study.launching import run_rounds
 from sweep.study.opening import add_round, surroundings
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import next_round
 from sweep.study.siting import Site, local_site, open_cluster
+from sweep.study.studied import Studied, studied
 from sweep.study.telling import announce
 
 ALWAYS = frozenset({State.CANCELLED})

@@ -11,10 +11,10 @@ from sweep.plan.facets import Grid
 from sweep.plan.round import Round
 from sweep.plan.trial import Trial
 from sweep.schema import flatten
-from sweep.study.conducting import Studied
 from sweep.study.outline import Outline, outline
 from sweep.study.reading import open_ends
 from sweep.study.siting import Site
+from sweep.study.studied import Studied
 
 
 def next_round(

@@ -12,8 +12,8 @@ from sweep.plan import layout
 from sweep.plan.trial import State, Value
 from sweep.store import Store
 from sweep.study.asking import runs
-from sweep.study.conducting import studied
 from sweep.study.reading import read_rounds, read_study
+from sweep.study.studied import studied
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from sweep.report.background import Background
 from sweep.report.export import csv_text
 from sweep.report.html import can_write, html
 from sweep.report.summary import Summary
-from sweep.study.conducting import Studied
 from sweep.study.repeating import study_command, trial_command
+from sweep.study.studied import Studied
 
 
 def write_report(state: Studied, summary: Summary, *, links: Sequence[str] = ()) -> str:

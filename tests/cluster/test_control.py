@@ -14,7 +14,7 @@ from testbed.waiting import until
 from testbed.workloads import make_pod
 from urllib3.exceptions import HTTPError
 
-pytestmark = pytest.mark.kube
+pytestmark = [pytest.mark.kube, pytest.mark.slow]
 
 RBAC = "rbac.authorization.k8s.io"
 

@@ -12,7 +12,7 @@ from testbed.fake import FakeNodes
 from testbed.waiting import until
 from testbed.workloads import make_job, make_pod
 
-pytestmark = pytest.mark.kube
+pytestmark = [pytest.mark.kube, pytest.mark.slow]
 
 GPU = "nvidia.com/gpu"
 FOR_GPUS = {"key": GPU, "value": "present", "effect": "NoSchedule"}

@@ -11,7 +11,7 @@ from testbed.fake import FakeNodes
 from testbed.waiting import until
 from testbed.workloads import CONTAINER, make_job, make_pod
 
-pytestmark = pytest.mark.kube
+pytestmark = [pytest.mark.kube, pytest.mark.slow]
 
 IGNORE_DISRUPTION = {
     "action": "Ignore",

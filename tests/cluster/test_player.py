@@ -13,7 +13,7 @@ from testbed.fake import FakeNodes
 from testbed.waiting import until
 from testbed.workloads import make_pod
 
-pytestmark = pytest.mark.kube
+pytestmark = [pytest.mark.kube, pytest.mark.slow]
 
 Start = Callable[[dict[str, Any]], None]
 UNTIL_TOLD = "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testbed.pods import PYTHON, Pods, container, exit_code, indexed_job, pod_spec
+from testbed.pods import PYTHON, Pods, conditions, container, exit_code, indexed_job, pod_spec
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
@@ -33,13 +33,11 @@ def test_an_index_whose_pod_says_so_fails_at_once_and_alone(pods: Pods) -> None:
     job = indexed_job("j", pod_spec(container(["sh", "-c", body])), completions=3, **PATIENT)
 
     pods.create_job(job)
-    ended = pods.wait_job_ended("j")
+    ended = pods.wait_job("j", lambda status: {"Complete", "Failed"} & set(conditions(status)))
 
-    assert ended.status.failed_indexes == "1"
-    assert ended.status.completed_indexes == "0,2"
-    assert [each.reason for each in ended.status.conditions if each.type == "Failed"] == [
-        "FailedIndexes"
-    ]
+    assert ended.failed_indexes == "1"
+    assert ended.completed_indexes == "0,2"
+    assert conditions(ended)["Failed"] == "FailedIndexes"
     assert len(pods.of_job("j")) == 3
 
 
@@ -67,8 +65,7 @@ def test_an_evicted_pod_says_that_it_was_disrupted(pods: Pods) -> None:
     pods.release("one")
 
     assert exit_code(ended) == 143
-    reasons = [each.reason for each in ended.status.conditions if each.type == "DisruptionTarget"]
-    assert reasons == ["EvictionByEvictionAPI"]
+    assert conditions(ended.status)["DisruptionTarget"] == "EvictionByEvictionAPI"
 
 
 def test_a_parent_sees_that_its_child_was_killed_for_memory(pods: Pods) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from kubernetes.client import V1JobStatus
-from testbed.pods import Pods, container, indexed_job, pod_spec, wait_for
+from testbed.pods import Pods, container, indexed_job, pod_spec
 from testbed.real import RealNodes
+from testbed.waiting import until
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
@@ -25,20 +23,7 @@ def start_job(pods: Pods) -> tuple[str, str]:
 
 def wait_deleted(pods: Pods, name: str) -> None:
     """Wait until a pod is asked to go, as those of a silent node are."""
-    wait_for(
-        lambda: pods.read(name).metadata.deletion_timestamp,
-        within_s=90,
-        told=lambda: str(pods.read(name).status),
-    )
-
-
-def wait_job(pods: Pods, holds: Callable[[V1JobStatus], bool]) -> None:
-    """Wait until the Job's status says so."""
-    wait_for(
-        lambda: holds(pods.read_job("j").status) or None,
-        within_s=30,
-        told=lambda: str(pods.read_job("j").status),
-    )
+    until(lambda: pods.read(name).metadata, holds=lambda its: its.deletion_timestamp, within_s=90)
 
 
 def test_a_pod_of_a_dead_node_is_replaced_only_when_the_node_is_back(
@@ -48,7 +33,7 @@ def test_a_pod_of_a_dead_node_is_replaced_only_when_the_node_is_back(
 
     with real_nodes.down(node):
         wait_deleted(pods, first)
-        wait_job(pods, lambda status: status.terminating == 1 and not status.active)
+        pods.wait_job("j", lambda status: status.terminating == 1 and not status.active)
         assert len(pods.of_job("j")) == 1
 
     second = pods.wait_pod_of("j", other_than=first)
@@ -65,7 +50,7 @@ def test_a_node_that_reboots_quickly_costs_its_pod_an_ordinary_failure(
         pass
 
     pods.wait_running(pods.wait_pod_of("j", other_than=first))
-    wait_job(pods, lambda status: status.failed == 1)
+    pods.wait_job("j", lambda status: status.failed == 1)
 
 
 def test_a_container_of_a_node_that_is_cut_off_goes_on(pods: Pods, real_nodes: RealNodes) -> None:
@@ -75,6 +60,6 @@ def test_a_container_of_a_node_that_is_cut_off_goes_on(pods: Pods, real_nodes: R
         wait_deleted(pods, first)
         log = real_nodes[node].log_of(pods.namespace, first)
         known = log.read_text()
-        wait_for(lambda: log.read_text() != known or None, within_s=10, told=log.read_text)
+        until(log.read_text, holds=lambda text: text != known)
 
     pods.wait_running(pods.wait_pod_of("j", other_than=first))

@@ -20,6 +20,7 @@ from testbed.workloads import make_pod
 
 pytestmark = [
     pytest.mark.kube,
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed"),
 ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.cluster.cpus import usable_cpus
+from sweep.cluster.cpus import usable_cpus, whole_cpus
 
 Write = Callable[[str, str], None]
 AVAILABLE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -56,6 +56,14 @@ def test_a_part_of_a_processor_counts_as_a_whole_one(tmp_path: Path, write: Writ
     write("cgroup/cpu.max", "150000 100000")
 
     assert found(tmp_path) == 2
+    assert whole_cpus(root=tmp_path / "cgroup", own=tmp_path / "own") == 1
+
+
+def test_of_less_than_one_processor_a_pod_still_uses_one(tmp_path: Path, write: Write) -> None:
+    write("own", "0::/")
+    write("cgroup/cpu.max", "50000 100000")
+
+    assert whole_cpus(root=tmp_path / "cgroup", own=tmp_path / "own") == 1
 
 
 @pytest.mark.parametrize("level", ["cgroup", "cgroup/kubepods", "cgroup/kubepods/pod1"])

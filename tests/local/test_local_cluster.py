@@ -19,8 +19,8 @@ from sweep.plan.packing import Pack
 from sweep.plan.round import Base, Round, Study, round_hash
 from sweep.plan.trial import Trial
 from sweep.store import open_store
-from sweep.study.conducting import studied
 from sweep.study.opening import add_round, open_study
+from sweep.study.studied import studied
 
 FRAIL = Path(__file__).parents[1] / "applications" / "frail.py"
 CONFIG: dict[str, Any] = {

@@ -42,3 +42,13 @@ def test_other_objects_are_no_records(key: str) -> None:
 def test_weights_are_told_from_models() -> None:
     assert layout.is_weights(layout.weights_key(7))
     assert not layout.is_weights(layout.model_prefix(7) + "forecaster.npz")
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 99))
+def test_a_checkpoint_s_key_tells_whose_it_is(trial: int, pack: int, attempt: int) -> None:
+    key = layout.checkpoint_key(trial, pack=pack, attempt=attempt)
+
+    assert layout.checkpoint_of(key) == (pack, attempt)
+    assert key.startswith(layout.trial_prefix(trial))
+    assert not layout.is_weights(key)
+    assert layout.checkpoint_of(layout.weights_key(trial)) is None

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from plan_builders import completed, records
 
 from sweep.plan.records import Ledger, Line, lines_of, resolve_twins, to_line
-from sweep.plan.trial import Record, State
+from sweep.plan.trial import Record, State, from_json
 
 places = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 4))
 
@@ -135,3 +135,20 @@ def test_twins_get_the_result_of_the_trial_that_was_trained() -> None:
     full = resolve_twins(known, [(0, None), (1, 0), (2, None), (3, 9)])
 
     assert full == {0: known[0], 1: known[0], 2: known[2]}
+
+
+def test_what_attempts_spent_is_added_up_and_tells_what_was_lost() -> None:
+    cut = Record(0, State.PAUSED, attempt=1, cpu_seconds=30.0, attempt_cpu_seconds=30.0)
+    killed = Record(0, State.PAUSED, attempt=2, attempt_cpu_seconds=7.0)
+    ended = completed(0, attempt=3, cpu_seconds=40.0, attempt_cpu_seconds=10.0)
+
+    ledger = ledger_of([Line(record, (record.attempt, 1, 1)) for record in (cut, killed, ended)])
+
+    assert ledger.cpu_spent[0] == 47.0
+    assert ledger.cpu_spent[0] - ledger.records[0].cpu_seconds == 7.0
+
+
+def test_a_record_of_an_older_version_spent_what_it_cost() -> None:
+    old = {"trial": 0, "state": "COMPLETED", "cpu_seconds": 3.0}
+
+    assert from_json(old).attempt_cpu_seconds == 3.0

@@ -17,8 +17,8 @@ from sweep.plan import layout
 from sweep.plan.records import lines_of
 from sweep.plan.trial import Record, State
 from sweep.store import Store, open_store
-from sweep.study.conducting import Studied, studied
 from sweep.study.reading import read_rounds, read_study
+from sweep.study.studied import Studied, studied
 
 APPLICATIONS = Path(__file__).parents[1] / "applications"
 FRAIL = APPLICATIONS / "frail.py"

@@ -94,8 +94,7 @@ def test_ctrl_c_ends_with_130_and_tells_how_to_go_on(
 
 def test_ctrl_c_while_a_study_is_summed_up_loses_nothing(place: Place) -> None:
     client = place.start("x=1,2", "crown_s=30")
-    wait_until(lambda: place.ended() == [0, 1] and place.workers() == [])
-    time.sleep(0.3)
+    wait_until((place.folder / "crowning").exists)
 
     os.killpg(client.pid, signal.SIGINT)
 

@@ -1,10 +1,13 @@
 """A worker that dies costs the trial that it trained one more try, and the others nothing."""
 
+import json
+import os
 import signal
 
 import pytest
 from clients import Place, finish, numbers, wait_until
 
+from sweep.plan import layout
 from sweep.plan.trial import State
 
 GRID = "x=0,1,2,3"
@@ -91,3 +94,18 @@ def test_a_failure_that_trials_share_counts_once(place: Place, most: int, code: 
 
     assert sum(record.state is State.FAILED for record in place.records().values()) <= 2
     assert done.code == code
+
+
+def test_a_winner_whose_scoring_is_killed_is_scored_by_the_client(place: Place) -> None:
+    client = place.start("x=1,2", "crown_s=2")
+    mark = place.folder / "crowning"
+    wait_until(lambda: mark.exists() and mark.read_text() != "")
+    scorer = int(mark.read_text())
+    assert scorer in [worker.pid for worker in place.workers()]
+
+    os.kill(scorer, signal.SIGKILL)
+
+    assert finish(client).code == 0
+    assert mark.read_text() == str(client.pid)
+    kept = json.loads(place.store.at("s").read(layout.WINNER))
+    assert [entry["trial"] for entry in kept] == [place.read().board().best.trials[0]]

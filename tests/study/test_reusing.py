@@ -16,10 +16,10 @@ from sweep.plan.records import to_line
 from sweep.plan.round import Round
 from sweep.plan.trial import Failure, Record, State
 from sweep.store.folder import FolderStore
-from sweep.study.conducting import studied
 from sweep.study.opening import add_round, open_study
 from sweep.study.reading import read_rounds, read_study
 from sweep.study.reusing import Taken, count_taken, find_taken, note_contents, take_over
+from sweep.study.studied import studied
 
 CONTEXT = "c0ffee"
 DATA = {"jfk": "1"}

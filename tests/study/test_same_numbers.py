@@ -3,7 +3,7 @@
 import pytest
 from clients import UNTRACKED, Place, by_setting, kill, numbers, wait_until
 
-from sweep.study.conducting import Studied
+from sweep.study.studied import Studied
 
 FRAIL = ["x=0.5,1,7", "train.seed=0,1"]
 LSTM = ["+experiment=forecast", "guide=none", "data.lookback=4", "train.batch_size=256"]

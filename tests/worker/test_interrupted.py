@@ -21,6 +21,8 @@ from sweep.plan.trial import Record
 from sweep.store import Store
 from sweep.worker import checkpoint
 
+pytestmark = pytest.mark.slow  # each worker imports torch anew
+
 Killed = subprocess.Popen[str]
 # All pairs of them are in tests/train/test_checkpoint.py, within one process.
 KINDS = [
@@ -69,7 +71,6 @@ def stop(worker: Killed) -> int:
     return worker.returncode
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "schedule"), KINDS)
 def test_told_to_stop_again_and_again_a_trial_ends_with_the_same_bits(
     tmp_path: Path, optimizer: str, schedule: str
@@ -98,7 +99,6 @@ def test_told_to_stop_again_and_again_a_trial_ends_with_the_same_bits(
     assert checkpoints(place) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_killed_a_trial_goes_on_from_its_last_checkpoint(tmp_path: Path, optimizer: str) -> None:
     place, base = make_lstm(tmp_path, optim__name=optimizer, optim__lr=1e-3)
@@ -117,7 +117,6 @@ def test_killed_a_trial_goes_on_from_its_last_checkpoint(tmp_path: Path, optimiz
     assert checkpoints(place) == []
 
 
-@pytest.mark.slow
 def test_side_by_side_each_trial_keeps_its_own_checkpoint(tmp_path: Path) -> None:
     place, base = make_lstm(tmp_path, trials=3)
     worker = start(tmp_path, SWEEP_WIDTH="2")
@@ -136,7 +135,6 @@ def test_side_by_side_each_trial_keeps_its_own_checkpoint(tmp_path: Path) -> Non
     assert checkpoints(place) == []
 
 
-@pytest.mark.slow
 def test_the_seconds_before_a_stop_are_in_the_record_and_those_of_an_attempt_apart(
     tmp_path: Path,
 ) -> None:

@@ -30,6 +30,8 @@ from sweep.plan.trial import Record, State
 from sweep.store import Store
 from sweep.study.reading import read_round
 
+pytestmark = pytest.mark.slow  # real pods' workers, some of which wait
+
 TWO = {"SWEEP_WIDTH": "2"}
 
 
@@ -204,8 +206,6 @@ def deaf(tree):
         signal.signal(number, signal.SIG_IGN)
     Path(f"deaf-{tree['x']}").touch()
     time.sleep(60)
-
-class Deaf(dict): ...
 
 known.run = lambda tree, on_epoch: deaf(tree)
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -33,6 +32,19 @@ DROPPED = (  # nobody reads or needs these in a container
     "usr/lib/python3.11/EXTERNALLY-MANAGED",  # pip installs, as it does in the official image
 )
 FORMAT = "2"
+# In memory: dpkg waits for the disk after each of its files.
+MAKE = """\
+set -eu
+root=$1 layer=$2 dropped=$3
+shift 3
+mount -t tmpfs -o mode=755 tmpfs "$root"
+debootstrap --variant=minbase "$@" "$root"
+ln -s python3 "$root/usr/bin/python"
+chmod 755 "$root/root" # an interpreter may be mounted below it
+cd "$root"
+rm -rf $dropped
+tar --create --file "$layer" .
+"""
 
 
 def python_image() -> Image:
@@ -52,30 +64,19 @@ def python_image() -> Image:
 
 
 def _make(archive: Path) -> None:
-    debs, root, layer = CACHE / "debs", CACHE / "python.root", CACHE / "python.layer"
-    shutil.rmtree(root, ignore_errors=True)
-    debs.mkdir(exist_ok=True)
+    debs, layer = CACHE / "debs", CACHE / "python.layer"
+    root = CACHE / "python.root"
+    for folder in (debs, root):
+        folder.mkdir(exist_ok=True)
+    chosen = [f"--include={','.join(PACKAGES)}", f"--cache-dir={debs}", SUITE]
     done = subprocess.run(
-        [
-            *ALONE,
-            "debootstrap",
-            "--variant=minbase",
-            f"--include={','.join(PACKAGES)}",
-            f"--cache-dir={debs}",
-            SUITE,
-            root,
-        ],
+        [*ALONE, "sh", "-c", MAKE, "make", root, layer, " ".join(DROPPED), *chosen],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         raise BedError(f"debootstrap ended with {done.returncode}:\n{done.stdout[-3000:]}")
-    (root / "usr/bin/python").symlink_to("python3")
-    (root / "root").chmod(0o755)  # an interpreter may be mounted below it
-    for path in (root / each for each in DROPPED):
-        path.unlink() if path.is_file() else shutil.rmtree(path)
-    subprocess.run(["tar", "--create", "--file", layer, "--directory", root, "."], check=True)
-    shutil.rmtree(root)
     write_archive(archive, name=NAME, layers=[layer], command=["python3"])
     layer.unlink()
+    root.rmdir()

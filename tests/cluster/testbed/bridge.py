@@ -19,8 +19,8 @@ from testbed.errors import BedError
 
 _IPV4 = re.compile(r"[0-9.]+(/\d+)?$")  # not "default", not IPv6
 LOOPBACK = IPv4Network("127.0.0.0/8")
-# Below it lie neither the Services' addresses (10.96) nor those that fake pods claim (10.0).
-CHOICE = [IPv4Network(f"10.{high}.{low}.0/24") for high in range(200, 250) for low in range(256)]
+# Below them lie the Services' addresses (10.96) and those that fake pods claim (10.0).
+CHOICE = range(200 << 8, 250 << 8)  # the two middle bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,11 @@ def make_bridge(name: str, *, run: Path) -> Bridge:
 def free_network(taken: Iterable[IPv4Network]) -> IPv4Network:
     """Choose a network that overlaps none of those taken, at random for two who choose at once."""
     taken = list(taken)
-    free = [each for each in CHOICE if not any(each.overlaps(other) for other in taken)]
-    if not free:
-        raise BedError("no network 10.x.y.0/24 is free on this machine")
-    return random.SystemRandom().choice(free)
+    for number in random.sample(CHOICE, len(CHOICE)):
+        chosen = IPv4Network(f"10.{number >> 8}.{number & 255}.0/24")
+        if not any(chosen.overlaps(each) for each in taken):
+            return chosen
+    raise BedError("no network from 10.200.0.0/24 to 10.249.255.0/24 is free on this machine")
 
 
 def machine_address() -> str:

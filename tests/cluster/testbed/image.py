@@ -63,7 +63,10 @@ def write_archive(
     env: Mapping[str, str] | None = None,
 ) -> None:
     """Write an image of layers that are tar files, whole or not at all."""
-    variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **(env or {})}
+    variables = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        **(env or {}),
+    }
     config = {
         "architecture": ARCHITECTURES[platform.machine()],
         "os": "linux",

@@ -156,22 +156,20 @@ class Link:
     ) -> None:
         self.connections += 1
         place = urlsplit(self.target if "//" in self.target else f"//{self.target}")
+        writers = [to_client]
         try:
             from_part, to_part = await asyncio.open_connection(place.hostname, place.port)
-        except OSError:
-            _reset(to_client)
-            return
-        self._open[to_client] = to_part
-        try:
+            writers.append(to_part)
+            self._open[to_client] = to_part
             await asyncio.gather(
                 self._pump(from_client, to_part),
                 self._pump(from_part, to_client, answers=True),
             )
-        except OSError:  # one side is gone, and so the other is to go
+        except (OSError, asyncio.CancelledError):  # one side is gone, or the link is closed
             pass
         finally:
-            del self._open[to_client]
-            for writer in (to_client, to_part):
+            self._open.pop(to_client, None)
+            for writer in writers:
                 _reset(writer)
 
     async def _pump(

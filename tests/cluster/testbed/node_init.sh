@@ -18,6 +18,13 @@ until ctr --address "$folder/containerd.sock" version >/dev/null 2>&1; do
   kill -0 $! # ends the node where containerd ended
   sleep 0.05
 done
+# An image whose layers are there without their archives is unknown until it is named again.
+for outline in "$folder"/containerd/*.tar; do
+  if [ -e "$outline" ]; then
+    ctr --address "$folder/containerd.sock" --namespace k8s.io images import "$outline" \
+      >>"$folder/containerd.log" 2>&1
+  fi
+done
 "$kube" kubelet --config="$folder/kubelet.yaml" "$@" >>"$folder/kubelet.log" 2>&1 &
 "$kube" kube-proxy --config="$folder/proxy.yaml" >>"$folder/proxy.log" 2>&1 &
 wait -n || true

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from kubernetes import client
 from kubernetes.stream import stream
 
 from testbed.base_image import NAME
-from testbed.errors import BedError
 from testbed.fixtures import OWN_KUBECONFIG
 from testbed.image import PAUSE
+from testbed.waiting import until
 
 SHELL = "busybox:1.37" if OWN_KUBECONFIG in os.environ else PAUSE
 PYTHON = NAME
 USER = 10001
 HOLD = "testbed/hold"
 WAIT_S = 90.0
-POLL_S = 0.1
-T = TypeVar("T")
 
 
 def container(
@@ -150,29 +147,25 @@ class Pods:
     def wait_pod_of(self, job: str, *, other_than: str = "") -> str:
         """Wait until a Job has a pod, and name it."""
 
-        def found() -> str | None:
-            names = [pod.metadata.name for pod in self.of_job(job)]
-            return next((name for name in names if name != other_than), None)
+        def others() -> list[str]:
+            names = [str(pod.metadata.name) for pod in self.of_job(job)]
+            return [name for name in names if name != other_than]
 
-        return wait_for(found, within_s=WAIT_S, told=lambda: str(self.read_job(job).status))
+        return until(others, holds=bool, within_s=WAIT_S)[0]
 
     def wait_ended(self, name: str, *, within_s: float = WAIT_S) -> client.V1Pod:
         """Wait until a pod has ended."""
-        ended = ("Succeeded", "Failed")
-        return self._wait_pod(name, lambda pod: pod.status.phase in ended, within_s=within_s)
+        return self._wait_phase(name, "Succeeded", "Failed", within_s=within_s)
 
     def wait_running(self, name: str, *, within_s: float = WAIT_S) -> client.V1Pod:
         """Wait until a pod runs."""
-        return self._wait_pod(name, lambda pod: pod.status.phase == "Running", within_s=within_s)
+        return self._wait_phase(name, "Running", within_s=within_s)
 
-    def wait_job_ended(self, name: str, *, within_s: float = WAIT_S) -> client.V1Job:
-        """Wait until a Job is complete or failed."""
-
-        def ended() -> client.V1Job | None:
-            job = self.read_job(name)
-            return job if conditions(job.status) & {"Complete", "Failed"} else None
-
-        return wait_for(ended, within_s=within_s, told=lambda: str(self.read_job(name).status))
+    def wait_job(
+        self, name: str, holds: Callable[[client.V1JobStatus], object], *, within_s: float = WAIT_S
+    ) -> client.V1JobStatus:
+        """Wait until a Job's status says something."""
+        return until(lambda: self.read_job(name).status, holds=holds, within_s=within_s)
 
     def logs(self, name: str) -> str:
         """Read what a pod printed."""
@@ -195,31 +188,17 @@ class Pods:
             answer.close()
             return str(answer.read_all())
 
-    def _wait_pod(
-        self, name: str, holds: Callable[[client.V1Pod], bool], *, within_s: float
-    ) -> client.V1Pod:
-        def found() -> client.V1Pod | None:
-            pod = self.read(name)
-            return pod if holds(pod) else None
-
-        return wait_for(found, within_s=within_s, told=lambda: str(self.read(name).status))
+    def _wait_phase(self, name: str, *phases: str, within_s: float) -> client.V1Pod:
+        return until(
+            lambda: self.read(name), holds=lambda pod: pod.status.phase in phases, within_s=within_s
+        )
 
 
-def conditions(status: client.V1JobStatus | client.V1PodStatus) -> set[str]:
-    """Name the conditions that hold."""
-    return {each.type for each in status.conditions or [] if each.status == "True"}
+def conditions(status: client.V1JobStatus | client.V1PodStatus) -> dict[str, str]:
+    """Give the reasons of the conditions that hold, by type."""
+    return {each.type: each.reason for each in status.conditions or [] if each.status == "True"}
 
 
 def exit_code(pod: client.V1Pod) -> int:
     """Give the code with which a pod's container ended."""
     return int(pod.status.container_statuses[0].state.terminated.exit_code)
-
-
-def wait_for(find: Callable[[], T | None], *, within_s: float, told: Callable[[], str]) -> T:
-    """Ask until there is an answer; raises BedError with what is `told` where time runs out."""
-    until = time.monotonic() + within_s
-    while (found := find()) is None:
-        if time.monotonic() > until:
-            raise BedError(f"nothing after {within_s:.0f} s; now: {told()}")
-        time.sleep(POLL_S)
-    return found

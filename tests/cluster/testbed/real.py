@@ -18,7 +18,7 @@ from testbed.binaries import binary
 from testbed.cgroups import make_cgroups, remove_cgroups, wait_empty
 from testbed.control import ControlPlane
 from testbed.errors import BedError
-from testbed.image import CACHE, Image
+from testbed.image import Image
 from testbed.network import (
     NodeNetwork,
     make_network,
@@ -30,6 +30,7 @@ from testbed.network import (
 from testbed.node_files import write_node_files
 from testbed.processes import Process
 from testbed.seed import ALONE, plant, seed
+from testbed.snapshots import BuiltImage
 
 INIT = Path(__file__).with_name("node_init.sh")
 PROGRAMS = ("containerd", "ctr", "runc", "iptables", "ip", "nsenter", "unshare", "conntrack")
@@ -77,7 +78,9 @@ class RealNodes:
         """Name the nodes, those that are down too."""
         return list(self._nodes)
 
-    def add(self, images: Sequence[Image], *, wait: bool = True) -> RealNode:
+    def add(
+        self, images: Sequence[Image], *, built: BuiltImage | None = None, wait: bool = True
+    ) -> RealNode:
         """Start one more node, which holds the images and pulls none.
 
         Raises BedError with the log's end where it does not become ready.
@@ -89,7 +92,7 @@ class RealNodes:
         network = plan_network(bed.name, bridge=bed.bridge, place=place)
         name = f"real-{place}"
         folder = bed.folder / "nodes" / name
-        plant(seed(images, CACHE), folder / "containerd")
+        plant(seed(images, built=built), folder / "containerd")
         make_network(network, run=bed.run, others=[node.network for node in self])
         make_cgroups(network.name, run=bed.run)
         process = self._process(name, network=network, folder=folder)

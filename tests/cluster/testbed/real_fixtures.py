@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +16,35 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from testbed.control import ControlPlane
+    from testbed.environment import Environment
     from testbed.pods import Pods
     from testbed.real import RealNodes
+    from testbed.volumes import Shown
 
 NODES = 2
+ARGUMENTS = {  # of the Dockerfile
+    "TORCH_INDEX": "",  # nothing but this machine's own package index may be asked
+    "SWEEP_BUILD_ID": "of-a-test",
+    "SWEEP_VERSION": "0.0.0",
+    "SWEEP_GIT_SHA": "0" * 40,
+}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make the images that the chosen tests need, before a test's time limit runs."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly or OWN_KUBECONFIG in os.environ:
+        return
+    from testbed.real import missing_for_real_nodes
+
+    if wanted & {"pods", "real_nodes", "trainer"} and missing_for_real_nodes() is None:
+        from testbed.base_image import python_image
+
+        base = python_image()
+        if "trainer" in wanted:
+            from testbed.trainer_image import build_trainer
+
+            build_trainer(base, arguments=ARGUMENTS)
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +78,48 @@ def pods(request: pytest.FixtureRequest, api_client: ApiClient, namespace: str) 
     if OWN_KUBECONFIG not in os.environ:
         request.getfixturevalue("real_nodes")
     return Pods(api_client, namespace)
+
+
+@pytest.fixture
+def machine_environment(pods: Pods) -> Iterator[Environment]:
+    """Give what a pod needs to run this machine's own Python with torch and `sweep`."""
+    from testbed.environment import Environment, environment_folders
+    from testbed.volumes import shown
+
+    if OWN_KUBECONFIG in os.environ:
+        pytest.skip(f"shows this machine's folders, which those of {OWN_KUBECONFIG} do not have")
+    with shown(pods, environment_folders()) as folders:
+        yield Environment(folders)
+
+
+@pytest.fixture
+def open_folder(pods: Pods, tmp_path: Path) -> Iterator[tuple[Path, Shown]]:
+    """Give a folder of this machine that a pod may write to, and what shows it to a pod."""
+    from testbed.volumes import shown
+
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with shown(pods, [folder], writable=True) as folders:
+        yield folder, folders
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """The Dockerfile's image, on a node that has it."""
+
+    image: str
+    node: str
+
+
+@pytest.fixture(scope="session")
+def trainer(real_nodes: RealNodes) -> Trainer:
+    """Build the Dockerfile's image and start one more node, which has it."""
+    from testbed.base_image import python_image
+    from testbed.image import shell_image
+    from testbed.trainer_image import build_trainer
+
+    base = python_image()
+    built = build_trainer(base, arguments=ARGUMENTS)
+    node = real_nodes.add([shell_image(), base], built=built)
+    return Trainer(image=built.name, node=node.name)

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.errors import BedError
-from testbed.image import Image
+from testbed.image import CACHE, Image
+from testbed.snapshots import BuiltImage, layer_lines, write_outline
 
 FORMAT = "1"  # of the folder; another one makes every seed anew
-STORE = """\
+SCRIPT = Path(__file__).with_name("seed.sh")
+CONFIG = """\
 version = 2
 root = "{root}"
 state = "{state}"
@@ -24,30 +26,24 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 """
 # Namespaces of its own, so that nothing stays mounted or running where this is killed.
 ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-IMPORT = """\
-set -eu
-containerd --config "$1/config.toml" &
-until ctr --address "$1/socket" version >/dev/null 2>&1; do kill -0 $!; sleep 0.05; done
-state=$1
-shift
-for archive; do ctr --address "$state/socket" --namespace k8s.io images import "$archive"; done
-kill $!
-wait
-"""
 
 
-def seed(images: Sequence[Image], cache: Path) -> Path:
+def seed(images: Sequence[Image], *, built: BuiltImage | None = None) -> Path:
     """Return a containerd root that holds the images, unpacked, made where it is missing.
 
     Raises BedError with containerd's words.
     """
-    words = FORMAT + "".join(f"{image.name}@{image.digest}\n" for image in images)
-    place = cache / f"seed-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "seed.lock").open("w") as lock:
+    names = [f"{image.name}@{image.digest}" for image in (*images, *([built] if built else []))]
+    kind = "built" if built else "plain"
+    key = hashlib.sha256("\n".join([FORMAT, *names]).encode()).hexdigest()[:16]
+    place = CACHE / f"seed-{kind}-{key}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "seed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            _make(place, images)
+            for older in CACHE.glob(f"seed-{kind}-*"):
+                shutil.rmtree(older)
+            _make(place, images, built)
     return place
 
 
@@ -71,17 +67,20 @@ def plant(source: Path, target: Path) -> None:
         shutil.copy2(database, copy)
 
 
-def _make(place: Path, images: Sequence[Image]) -> None:
+def _make(place: Path, images: Sequence[Image], built: BuiltImage | None) -> None:
     beside = place.with_suffix(".new")
-    shutil.rmtree(beside, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="sweep-seed-") as state:
-        (Path(state) / "config.toml").write_text(STORE.format(root=beside, state=state))
+    with tempfile.TemporaryDirectory(prefix="sweep-seed-") as name:
+        folder = Path(name)
+        (folder / "config.toml").write_text(CONFIG.format(root=beside, state=folder))
+        (folder / "layers").write_text(layer_lines(built) if built else "")
         done = subprocess.run(
-            [*ALONE, "sh", "-c", IMPORT, "import", state, *(each.archive for each in images)],
+            [*ALONE, SCRIPT, folder, *(each.archive for each in images)],
             capture_output=True,
             text=True,
             check=False,
         )
     if done.returncode:
-        raise BedError(f"containerd could not import an image:\n{done.stderr[-3000:]}")
+        raise BedError(f"containerd could not take an image:\n{done.stderr[-3000:]}")
+    if built:
+        write_outline(built, beside / "outline.tar")  # each node imports it when it starts
     beside.rename(place)

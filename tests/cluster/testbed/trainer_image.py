@@ -1,0 +1,92 @@
+"""Build the Dockerfile's image, without an engine and without a registry."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from testbed.errors import BedError
+from testbed.image import CACHE, Image
+from testbed.snapshots import BuiltImage, Layer
+
+REPOSITORY = Path(__file__).parents[3]
+NAME = "localhost/sweep-trainer"
+# What decides about the dear layer; what comes after it is built anew in seconds.
+DEAR = ("Dockerfile", "constraints.txt", "pyproject.toml")
+# This machine's own way to its package index and the certificates that it trusts.
+BORROWED = (Path("/etc/pip.conf"), Path("/etc/ssl/certs"))
+
+
+def build_trainer(base: Image, *, arguments: Mapping[str, str]) -> BuiltImage:
+    """Build the image of the working tree on a base; layers are kept on this machine.
+
+    `arguments` are the Dockerfile's. Raises BedError with the end of what the build said.
+    """
+    dear = b"".join((REPOSITORY / each).read_bytes() for each in DEAR) + base.digest.encode()
+    storage = CACHE / f"trainer-{hashlib.sha256(dear).hexdigest()[:16]}"
+    storage.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "trainer.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for older in CACHE.glob("trainer-*"):
+            if older != storage:
+                shutil.rmtree(older)
+        return _build(storage, base, arguments)
+
+
+def _build(storage: Path, base: Image, arguments: Mapping[str, str]) -> BuiltImage:
+    if not _buildah(storage, "images", "--quiet", base.name, check=False):
+        _buildah(storage, "pull", f"docker-archive:{base.archive}")
+    _buildah(
+        storage,
+        "build",
+        "--isolation=chroot",  # needs neither a runtime nor cgroups
+        "--layers",
+        "--pull-never",
+        *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+        *(f"--volume={path}:{path}:ro" for path in BORROWED if path.exists()),
+        f"--tag={NAME}",
+        str(REPOSITORY),
+    )
+    return _read(storage)
+
+
+def _read(storage: Path) -> BuiltImage:
+    told = json.loads(_buildah(storage, "inspect", "--type=image", NAME))
+    root = storage / "storage"
+    layers = {each["id"]: each for each in _listed(root / "overlay-layers" / "layers.json")}
+    images = _listed(root / "overlay-images" / "images.json")
+    (place,) = [each["layer"] for each in images if each["id"] == told["FromImageID"]]
+    found: list[Layer] = []
+    while place:
+        entry = layers[place]
+        found.append(Layer(digest=entry["diff-digest"], folder=root / "overlay" / place / "diff"))
+        place = entry.get("parent", "")
+    return BuiltImage(
+        name=f"{NAME}:latest",
+        config=told["Config"].encode(),
+        manifest=told["Manifest"].encode(),
+        layers=tuple(reversed(found)),
+    )
+
+
+def _listed(file: Path) -> list[dict[str, str]]:
+    entries: list[dict[str, str]] = json.loads(file.read_text())
+    return entries
+
+
+def _buildah(storage: Path, *words: str, check: bool = True) -> str:
+    places = [f"--root={storage}/storage", f"--runroot={storage}/run"]
+    done = subprocess.run(
+        ["buildah", *places, "--storage-driver=overlay", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise BedError(f"buildah {words[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout.strip()
