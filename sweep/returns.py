@@ -32,11 +32,13 @@ class Elsewhere(JobReturn):
     """
 
     def __init__(
-        self, compose: Callable[[], DictConfig], *, trained: int | None, **fields: Any
+        self, compose: Callable[[], DictConfig], *, record: Record | None, **fields: Any
     ) -> None:
         super().__init__(**fields)
         self._compose = compose
-        self.trained = trained  # the trial whose result this is: another's, if equal in effect
+        self.record = record  # the whole of it, with curves, for sweepers of ours
+        # The trial whose result this is: another's, if equal in effect.
+        self.trained = record.trial if record else None
 
     @cached_property
     def _config(self) -> DictConfig:
@@ -86,7 +88,7 @@ def job_return(
     status, value = _outcome(record, infeasible=infeasible)
     return Elsewhere(
         compose,
-        trained=record.trial if record else None,
+        record=record,
         overrides=overrides,
         status=status,
         _return_value=value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +30,16 @@ class GridConf:
     max_trials: int = 100_000  # a larger grid is refused
 
 
-class GridSweeper(Sweeper):
-    """Expand the whole grid and launch it as one round."""
+class LaunchingSweeper(Sweeper):
+    """Hold what every sweeper of ours has: a multirun, its grid, and its launcher."""
 
-    def __init__(self, params: DictConfig, conditional: Sequence[Any], max_trials: int) -> None:
+    def __init__(self, params: DictConfig, conditional: Sequence[Any]) -> None:
         self.params = params
         self.conditional = conditional
-        self.max_trials = max_trials
         self.launcher: Launcher | None = None
         self.context: HydraContext | None = None
         self.config: DictConfig | None = None
+        self.task: TaskFunction | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -49,9 +49,75 @@ class GridSweeper(Sweeper):
 
         self.context = hydra_context
         self.config = config
+        self.task = task_function
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+    def parsed(self, texts: Iterable[str]) -> list[Override]:
+        """Read overrides.
+
+        Raises BadInput.
+        """
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+        from hydra.errors import HydraException
+
+        from sweep.errors import BadInput
+
+        assert self.context is not None
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        found = []
+        for text in texts:
+            try:
+                found.append(parser.parse_override(text))
+            except HydraException as error:
+                raise BadInput(f"{text}: {str(error).splitlines()[0]}") from None
+        return found
+
+    def conditional_entries(self) -> list[tuple[dict[Any, Any], dict[Any, Any]]]:
+        """List conditions with the ranges that hold under them.
+
+        Raises BadInput for what has another form.
+        """
+        from omegaconf import OmegaConf
+
+        from sweep.errors import BadInput
+
+        found = []
+        for item in self.conditional:
+            entry = OmegaConf.to_container(item) if OmegaConf.is_config(item) else item
+            if not isinstance(entry, dict) or set(entry) != {"when", "params"}:
+                raise BadInput(
+                    f"hydra.sweeper.conditional: {entry} is not of the form "
+                    "{when: {KEY: VALUE}, params: {KEY: VALUE,VALUE}}"
+                )
+            found.append((entry["when"], entry["params"]))
+        return found
+
+    def check_condition(self, key: str, value: Any, *, known: Container[str]) -> None:
+        """Refuse a condition on a key that neither the grid nor the configuration has.
+
+        Raises BadInput.
+        """
+        from omegaconf import OmegaConf
+
+        from sweep.errors import BadInput
+
+        assert self.config is not None
+        missing = object()
+        if key not in known and OmegaConf.select(self.config, key, default=missing) is missing:
+            raise BadInput(
+                f"hydra.sweeper.conditional: when {key} is {value}: there is no such key; "
+                "name one of the grid or of the configuration"
+            )
+
+
+class GridSweeper(LaunchingSweeper):
+    """Expand the whole grid and launch it as one round."""
+
+    def __init__(self, params: DictConfig, conditional: Sequence[Any], max_trials: int) -> None:
+        super().__init__(params, conditional)
+        self.max_trials = max_trials
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Run every trial of the grid.
@@ -95,43 +161,18 @@ class GridSweeper(Sweeper):
         keys = {key for condition in conditions for key in condition.when}
         return {key: str(OmegaConf.select(self.config, key)) for key in keys}
 
-    def _axes(self, texts: Sequence[str]) -> dict[str, list[str]]:
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-        from hydra.errors import HydraException
-
-        from sweep.errors import BadInput
-
-        assert self.context is not None
-        parser = OverridesParser.create(config_loader=self.context.config_loader)
-        axes: dict[str, list[str]] = {}
-        for text in texts:
-            try:
-                override = parser.parse_override(text)
-            except HydraException as error:
-                raise BadInput(f"{text}: {str(error).splitlines()[0]}") from None
-            axes[override.get_key_element()] = _values(override)
-        return axes
+    def _axes(self, texts: Iterable[str]) -> dict[str, list[str]]:
+        return {o.get_key_element(): _values(o) for o in self.parsed(texts)}
 
     def _conditions(
         self, axes: Mapping[str, Sequence[str]], *, typed: Mapping[str, Sequence[str]]
     ) -> list[Condition]:
-        from omegaconf import OmegaConf
-
-        from sweep.errors import BadInput
         from sweep.search.grid import Condition
 
         conditions: list[Condition] = []
-        for item in self.conditional:
-            entry = OmegaConf.to_container(item) if OmegaConf.is_config(item) else item
-            if not isinstance(entry, dict) or set(entry) != {"when", "params"}:
-                raise BadInput(
-                    f"hydra.sweeper.conditional: {entry} is not of the form "
-                    "{when: {KEY: VALUE}, params: {KEY: VALUE,VALUE}}"
-                )
-            when = {
-                str(key): self._as_written(key, value, axes) for key, value in entry["when"].items()
-            }
-            params = self._axes([f"{key}={value}" for key, value in entry["params"].items()])
+        for asked, given in self.conditional_entries():
+            when = {str(key): self._as_written(key, value, axes) for key, value in asked.items()}
+            params = self._axes([f"{key}={value}" for key, value in given.items()])
             kept = {key: values for key, values in params.items() if key not in typed}
             conditions.append(Condition(when, kept))
         return conditions
@@ -139,22 +180,13 @@ class GridSweeper(Sweeper):
     def _as_written(self, key: str, value: Any, axes: Mapping[str, Sequence[str]]) -> str:
         # YAML's 0.001 has to meet an axis's 1e-3, its true an axis's True.
         from hydra.core.override_parser.overrides_parser import OverridesParser
-        from omegaconf import OmegaConf
 
-        from sweep.errors import BadInput
-
-        assert self.config is not None
         parser = OverridesParser.create()
         for text in axes.get(key, ()):
             found = parser.parse_override(f"key={text}").value()
             if found == value and type(found) is type(value):
                 return text
-        missing = object()
-        if key not in axes and OmegaConf.select(self.config, key, default=missing) is missing:
-            raise BadInput(
-                f"hydra.sweeper.conditional: when {key} is {value}: there is no such key; "
-                "name one of the grid or of the configuration"
-            )
+        self.check_condition(key, value, known=axes)
         return str(value)
 
 

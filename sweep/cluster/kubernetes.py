@@ -303,7 +303,9 @@ class KubernetesCluster:
             if pod.over:
                 continue
             if pod.stuck_since is not None and now - pod.stuck_since > self._patience(pod):
-                yield self._give_up(pod)
+                lost = self._give_up(pod)
+                yield PackEvent(None, Stage.NOTE, lost.text)
+                yield lost
                 continue
             why = diagnosis.waiting(pod.body)
             if why is not None and now - pod.seen > TOLD_AFTER_S:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,8 +28,8 @@ class Ledger:
     corrupt: list[str] = field(default_factory=list)  # places of lines that are no records
     torn: int = 0  # last lines cut off by a kill
     # Seconds of all attempts of a trial: what is not in its record came to nothing.
-    cpu_spent: Counter[int] = field(default_factory=Counter)
-    gpu_spent: Counter[int] = field(default_factory=Counter)
+    cpu_spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    gpu_spent: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     _order: dict[int, tuple[int, tuple[int, int, int]]] = field(default_factory=dict)
 
     def add(self, line: Line) -> Record | None:

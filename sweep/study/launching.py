@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,7 +15,7 @@ from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.records import resolve_twins
 from sweep.plan.round import Round, Study
-from sweep.plan.trial import Record, Value
+from sweep.plan.trial import Record, Trial, Value
 from sweep.store import Store, open_store
 from sweep.study.conducting import Conducted, conduct, work_of
 from sweep.study.fetching import Files, cache_folder
@@ -192,8 +192,8 @@ def run_rounds(
     )
     try:
         done = follow(plan, detach=detach, adopt=adopt)
-        while done.lost:
-            plan = _round_of_the_lost(state, done, rounds, application, site)
+        while missing := _lost_trials(state, done, rounds[-1]):
+            plan = next_round(state, rounds, missing, application, site=site)
             add_round(state.place, plan.round)
             rounds.append(plan.round)
             state.reader.fences = {**state.reader.fences, **plan.round.fences}
@@ -223,16 +223,10 @@ def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = N
     return str(given or env.get("SWEEP_STORE") or release or "sweep-store")
 
 
-def _round_of_the_lost(
-    state: Studied,
-    done: Conducted,
-    rounds: Sequence[Round],
-    application: Application | None,
-    site: Site,
-) -> Outline:
-    trials = {t for p in rounds[-1].packs if p.number in done.lost for t in p.trials}
-    missing = [t for t in state.trials if t.number in trials and t.number not in state.records]
-    return next_round(state, rounds, missing, application, site=site)
+def _lost_trials(state: Studied, done: Conducted, round_: Round) -> list[Trial]:
+    # What a worker wrote before, or after, its node went silent counts.
+    lost = {n for pack in round_.packs if pack.number in done.lost for n in pack.trials}
+    return [t for t in state.trials if t.number in lost and t.number not in state.records]
 
 
 def _echo(state: Studied, pack: int) -> None:

@@ -83,12 +83,27 @@ def test_the_packs_of_a_lost_node_go_to_another_round(on_cluster: OnCluster) -> 
         *SIX, "epoch_s=2", "hydra.launcher.node_lost_s=1", "hydra.launcher.grace_s=1"
     )
     lost = on_cluster.wait_running(6)[0].spec.node_name
-    on_cluster.nodes.lose(lost, processes="go on")
+    on_cluster.nodes.lose(lost, processes="end")
 
     ended = finish(client, within_s=240)
 
     assert_whole(on_cluster, ended, 6)
     assert f"node {lost} has been silent" in ended.out
+    assert sorted(job.metadata.name for job in on_cluster.jobs())[-1] == "s-r2"
+    on_cluster.nodes.bring_back(lost)
+
+
+def test_what_a_cut_off_node_still_wrote_is_not_trained_again(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start(
+        *SIX, "epoch_s=4", "hydra.launcher.node_lost_s=12", "hydra.launcher.grace_s=1"
+    )
+    lost = on_cluster.wait_running(6)[0].spec.node_name
+    on_cluster.nodes.lose(lost, processes="go on")
+
+    ended = finish(client, within_s=240)
+
+    assert_whole(on_cluster, ended, 6)
+    assert [job.metadata.name for job in on_cluster.jobs()] in ([], ["s-r1"])
     on_cluster.nodes.bring_back(lost)
 
 

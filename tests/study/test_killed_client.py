@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import signal
-import time
 
 import pytest
 from clients import Place, by_setting, finish, kill, wait_until

@@ -13,7 +13,7 @@ from testbed.volumes import Shown
 
 REPOSITORY = Path(__file__).parents[3]
 OF_THE_IMAGE = Path("/usr")  # a system's Python is the image's own, at the same place
-ENV = {"HOME": "/tmp", "USER": "sweep", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: S108  the pod's
+ENV = {"HOME": "/tmp", "USER": "sweep", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Environment:
         return self.shown.volumes
 
     def container(self, *words: str, **changes: Any) -> dict[str, Any]:
-        """Write a container that runs `python WORDS`; `changes` are as `pods.container` has them."""
+        """Write a container that runs `python WORDS`; `changes` are those of `pods.container`."""
         env = {**ENV, **changes.pop("env", {})}
         mounts = [*self.shown.mounts, *changes.pop("mounts", [])]
         python = str(Path(sys.prefix) / "bin" / "python")

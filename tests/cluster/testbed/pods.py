@@ -189,9 +189,11 @@ class Pods:
             return str(answer.read_all())
 
     def _wait_phase(self, name: str, *phases: str, within_s: float) -> client.V1Pod:
-        return until(
-            lambda: self.read(name), holds=lambda pod: pod.status.phase in phases, within_s=within_s
-        )
+        def status() -> client.V1PodStatus:
+            return self.read(name).status
+
+        until(status, holds=lambda its: its.phase in phases, within_s=within_s)
+        return self.read(name)
 
 
 def conditions(status: client.V1JobStatus | client.V1PodStatus) -> dict[str, str]:

@@ -21,16 +21,14 @@ STARTUP = 10  # trials before a model of them is worth more than chance
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """One of Optuna's samplers: `tpe`, or `gp`, a Gaussian process (which needs torch too).
+class Tpe:
+    """Optuna's tree-structured Parzen estimator, which keeps away from what still runs.
 
     The study is rebuilt from the past for every question, and the sampler's seed comes from `seed`
-    and the length of the past. Trials that still run stand in it as running, so that the sampler
-    itself keeps away from them. Raises BadInput where Optuna is absent.
+    and the length of the past. Raises BadInput where Optuna is absent.
     """
 
     space: Space
-    sampler: str = "tpe"
     seed: int = 0
 
     def suggest(self, past: Sequence[Tried], *, most: int) -> Next:
@@ -48,9 +46,7 @@ class Asking:
 
     def _asked(self, past: Sequence[Tried]) -> Iterator[Point]:
         """Ask without end, but for a sampler that has nothing new to say."""
-        study = _rebuilt(
-            past, self.space, _sampler(self.sampler, self.seed * 1_000_003 + len(past))
-        )
+        study = _rebuilt(past, self.space, _sampler(self.seed * 1_000_003 + len(past)))
         known, stale = set(Seen.of(past).points), 0
         while stale < NEWLY:
             point = self.space.walk(partial(_suggested, study.ask()))
@@ -59,18 +55,13 @@ class Asking:
             yield point
 
 
-def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(seed: int) -> optuna.samplers.BaseSampler:
     try:
         import optuna
     except ImportError:
-        raise BadInput(f"hydra.sweeper.strategy={name} needs Optuna: {EXTRA}") from None
+        raise BadInput(f"hydra.sweeper.strategy=tpe needs Optuna: {EXTRA}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed %= 2**32
-    if name == "gp":
-        return optuna.samplers.GPSampler(
-            seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False
-        )
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
+    return optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP)
 
 
 def _rebuilt(
