@@ -22,12 +22,14 @@ RUN cd /opt/sweep && python -c 'import tomllib; \
   && python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
   ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
   --constraint constraints.txt --requirement requirements.txt
-# What changes with every commit comes last, and is small.
-RUN --mount=type=bind,from=code,source=/wheels,target=/wheels \
-  python -m pip --python /opt/sweep/bin/python install --no-cache-dir --no-deps /wheels/*.whl
+# What changes with every commit comes last, and is small. The arguments stand before the RUN, and
+# the wheel is copied, not mounted: else Buildah takes the layers of an earlier build for these.
+COPY --from=code /wheels /opt/sweep/wheels
 ARG SWEEP_BUILD_ID=""
 ARG SWEEP_VERSION=""
 ARG SWEEP_GIT_SHA=""
+RUN python -m pip --python /opt/sweep/bin/python install --no-cache-dir --no-deps \
+  /opt/sweep/wheels/*.whl
 ENV SWEEP_BUILD_ID=$SWEEP_BUILD_ID SWEEP_VERSION=$SWEEP_VERSION SWEEP_GIT_SHA=$SWEEP_GIT_SHA
 LABEL org.opencontainers.image.title="sweep trainer" \
   org.opencontainers.image.licenses="Apache-2.0" \

@@ -6,14 +6,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OPEN := $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-.PHONY: demo test check bench cluster-up cluster-down environment clean
+.PHONY: demo test test-cluster cluster-up cluster-down check bench cluster-up cluster-down environment clean
 
 demo: $(READY)
 	$(BIN)/python -m sweep +experiment=forecast -m
 	@echo "Open it in MLflow: $(if $(MLFLOW_TRACKING_URI),see MLFLOW_TRACKING_URI,$(OPEN))"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not (kube or node or stack or kueue)"
+
+# Needs Go; with root the real nodes too. See docs/testing.md.
+test-cluster: $(READY)
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build kube kwok coredns minio
+	$(BIN)/python -m pytest -m "kube or node or stack"
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -41,7 +46,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	  --build-constraint constraints.txt --group dev --editable '.[lstm,report]'
+	  --build-constraint constraints.txt --group dev --editable '.[lstm,report,cluster]'
 	@touch $@
 
 clean:

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from sweep.errors import BadInput, SweepError, UnknownName, Unreachable
 from sweep.plan.application import Application
+from sweep.plan.budget import read_budget
 from sweep.plan.trial import State
 from sweep.store import open_store
 from sweep.study.launching import store_address
@@ -111,6 +112,12 @@ def resume(
         str | None, typer.Option(help="local or kubernetes; else where it ran before")
     ] = None,
     context: ContextOption = None,
+    gpu_hours: Annotated[
+        float | None, typer.Option(help="a new hydra.launcher.budget.gpu_hours")
+    ] = None,
+    cpu_hours: Annotated[
+        float | None, typer.Option(help="a new hydra.launcher.budget.cpu_hours")
+    ] = None,
     rerun: Annotated[
         str | None, typer.Option(help="train these again too: failed, infeasible, or both by comma")
     ] = None,
@@ -119,6 +126,8 @@ def resume(
     place = find_store(store, env=os.environ)
     found = find_study(place, study)
     states = _states(rerun)
+    given = gpu_hours is not None or cpu_hours is not None
+    budget = read_budget({"gpu_hours": gpu_hours, "cpu_hours": cpu_hours}) if given else None
     site = site_again(
         read_rounds(found)[-1].cluster,
         env=os.environ,
@@ -135,6 +144,7 @@ def resume(
         console=Console(highlight=False),
         site=site,
         rerun=states,
+        budget=budget,
     )
 
 

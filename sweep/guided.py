@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 
+from sweep.errors import BadInput
 from sweep.sweeper import LaunchingSweeper, too_many_failed
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
     from sweep.plan.trial import Record, Value
-    from sweep.search.space import Axis, Point, Space
+    from sweep.ranges import Texts
+    from sweep.search.space import Axis, Branch, Point, Space
     from sweep.search.stops import Stops
     from sweep.search.strategy import Decision, Strategy, Tried
 
-UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+ALL = 10**9  # as many as a strategy has to offer
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Search:
     strategy: Strategy
     stops: Stops
     fixed: tuple[str, ...]  # overrides of every trial
-    texts: Mapping[tuple[str, str], str]  # a value as it was typed
+    texts: Texts
     seed_key: str
     seeds: tuple[Value, ...]  # of each configuration; empty: the configuration's own
     batch: int
@@ -135,31 +135,140 @@ class GuideSweeper(LaunchingSweeper):
 
         Raises BadInput.
         """
-        from sweep.search.choosing import BLIND, choose
-        from sweep.search.space import Choice, Space
+        from sweep.ranges import axis_of, only, plain, seeds_of
+        from sweep.search.choosing import choose
+        from sweep.search.space import Space
         from sweep.search.warm import brought_in
         from sweep.task import application_of
 
         assert self.task is not None
-        texts: dict[tuple[str, str], str] = {}
+        texts: Texts = {}
+        typed = {o.get_key_element(): o for o in self.parsed(arguments)}
         configured = self.parsed(f"{key!s}={value}" for key, value in self.params.items())
-        given = {o.get_key_element(): o for o in (*configured, *self.parsed(arguments))}
-        typed = {o.get_key_element() for o in self.parsed(arguments)}
-        axes = {key: _axis(override, texts) for key, override in given.items()}
+        given = {o.get_key_element(): o for o in configured} | typed
+        axes = {key: axis_of(override, texts) for key, override in given.items()}
         application = application_of(self.task)
         seed_key = application.seed_key if application else "train.seed"
-        seeds = axes.pop(seed_key, None)
-        fixed = [f"{k}={texts[k, repr(a.values[0])]}" for k, a in axes.items() if _single(a)]
-        searched = {key: axis for key, axis in axes.items() if not _single(axis)}
-        space = Space(searched, self._branches(axes, typed, texts), self._fixed(axes))
-        _check_something_varies(space)
-        name = str(self.options["strategy"])
-        first = [brought_in(point, space) for point in _listed(self.options["first"])]
+        seeds = seeds_of(seed_key, axes)
+        searched = {key: axis for key, axis in axes.items() if only(axis) is None}
+        singles = {key: only(axis) for key, axis in axes.items() if key not in searched}
+        searched.pop(seed_key, None)
+        branches, asked = self._branches(axes, typed, texts)
+        space = Space(searched, branches, {**asked, **{k: v[0] for k, v in singles.items() if v}})
+        if not space.keys:
+            raise BadInput("nothing varies; add guide=ranges, or KEY=VALUE,VALUE")
         strategy = choose(
-            name,
+            str(self.options["strategy"]),
             space,
             start=self._start(space.keys),
             seed=int(self.options["seed"]),
-            first=first,
+            first=[brought_in(point, space) for point in plain(self.options["first"])],
         )
-        raise NotImplementedError(Choice, BLIND, strategy, fixed, seeds)
+        return Search(
+            strategy,
+            stops=self._stops(),
+            fixed=tuple(f"{k}={texts[k, repr(v[0])]}" for k, v in singles.items() if v),
+            texts=texts,
+            seed_key=seed_key,
+            seeds=seeds,
+            batch=self._batch(space, seeds=max(1, len(seeds))),
+        )
+
+    def _branches(
+        self, axes: Mapping[str, Axis], typed: Container[str], texts: Texts
+    ) -> tuple[tuple[Branch, ...], dict[str, Value]]:
+        """Read the conditions, and the values of the keys that they ask about."""
+        from omegaconf import OmegaConf
+
+        from sweep.ranges import axis_of
+        from sweep.search.space import Branch
+
+        assert self.config is not None
+        found, asked = [], {}
+        for when, params in self.conditional_entries():
+            for key, value in when.items():
+                self.check_condition(str(key), value, known=axes)
+                asked[str(key)] = OmegaConf.select(self.config, str(key))
+            overrides = self.parsed(f"{key}={value}" for key, value in params.items())
+            inside = {o.get_key_element(): axis_of(o, texts) for o in overrides}
+            kept = {key: axis for key, axis in inside.items() if key not in typed}
+            found.append(Branch({str(key): value for key, value in when.items()}, kept))
+        return tuple(found), asked
+
+    def _start(self, keys: Sequence[str]) -> dict[str, Value]:
+        """Read what the configuration says where nothing is searched; a group by its choice."""
+        from omegaconf import OmegaConf
+
+        from sweep.ranges import plain
+
+        assert self.config is not None
+        found = {}
+        for key in keys:
+            value = OmegaConf.select(self.config, key.lstrip("+"), default=None)
+            if OmegaConf.is_dict(value):
+                value = self.config.hydra.runtime.choices.get(key)
+            found[key] = plain(value)
+        return found
+
+    def _stops(self) -> Stops:
+        from omegaconf import OmegaConf
+
+        from sweep.ranges import seconds_of
+        from sweep.search.stops import Stops
+
+        assert self.config is not None
+        hours = OmegaConf.select(self.config, "hydra.launcher.budget.gpu_hours", default=None)
+        return Stops(
+            max_trials=self.options["max_trials"],
+            max_time_s=seconds_of(self.options["max_time"]),
+            gpu_hours=hours,
+        )
+
+    def _batch(self, space: Space, *, seeds: int) -> int:
+        from sweep.cluster.cpus import usable_cpus
+        from sweep.search.choosing import BLIND
+
+        assert self.config is not None
+        name, batch, most = (self.options[key] for key in ("strategy", "batch", "max_trials"))
+        if batch is not None:
+            return int(batch)
+        if name == "tpe":
+            workers = self.config.hydra.launcher.get("parallelism") or usable_cpus()
+            return max(1, int(workers) // seeds)
+        if name in BLIND and most is None and space.size is None:
+            raise BadInput(
+                f"hydra.sweeper.strategy={name} has no end in a range; set hydra.sweeper.max_trials"
+            )
+        return space.size or ALL
+
+
+def record_of(item: JobReturn, *, number: int) -> Record:
+    """Take a trial's record from our launcher, or make one of what another launcher tells."""
+    from hydra.core.utils import JobStatus
+
+    from sweep.plan.trial import Record, State
+    from sweep.plan.values import number_of
+
+    known = getattr(item, "record", None)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    value = item._return_value
+    if item.status is not JobStatus.COMPLETED:
+        return Record(number, State.FAILED)
+    if number_of(value) is None:
+        return Record(number, State.INFEASIBLE)
+    return Record(number, State.COMPLETED, number_of(value))
+
+
+def _tell(decisions: Sequence[Decision], told: int) -> int:
+    for item in decisions[told:]:
+        section = f"section {item.section}" if item.section else "the conclusion"
+        _say(f"decided  {item.stage}: {item.decided}\n         {section}: {item.guide}")
+    return len(decisions)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="guide", node=GuideConf, provider="sweep")

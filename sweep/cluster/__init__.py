@@ -41,6 +41,7 @@ class Work:
     packs: Sequence[int]
     task: str
     tracking: str  # MLflow's address, empty where there is none
+    code: str  # hash of the bundle that workers run, empty where it is the image's
     max_attempts: int  # counted ends of one pack before it is given up
 
 

@@ -5,37 +5,25 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sweep.cluster import PackEvent, Stage, Work
+from sweep.cluster import PackEvent, Work
 from sweep.cluster.api import Api, Away, Body, Refused
 from sweep.cluster.following import Change, Follower
+from sweep.cluster.sighting import Sighting
 from sweep.errors import BadInput, Unreachable
 from sweep.plan import diagnosis
-from sweep.plan.exits import Verdict
 from sweep.plan.manifest import ROUND_HASH, STUDY_LABEL, job_name
 
 log = logging.getLogger(__name__)
 
 JOBS, PODS, EVENTS = "batch_v1/jobs", "v1/pods", "v1/events"
-TOLD_AFTER_S = 5.0  # a pod that waits for longer is worth a line
 REPEAT_WAIT_S = 1.0
-TROUBLES = {"FailedCreate", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"}
 
 T = TypeVar("T")
 Render = Callable[[Work], Body]
-
-
-@dataclass
-class _Pod:
-    pack: int
-    body: Body
-    seen: float
-    started: bool = False
-    over: bool = False
-    stuck_since: float | None = None
 
 
 @dataclass
@@ -55,11 +43,7 @@ class KubernetesCluster:
     job: Body | None = None
     _news: queue.Queue[Change] = field(default_factory=queue.Queue)
     _followers: list[Follower] = field(default_factory=list)
-    _pods: dict[str, _Pod] = field(default_factory=dict)
-    _settled: set[int] = field(default_factory=set)  # packs that are done, failed or lost
-    _lost: set[int] = field(default_factory=set)
-    _told: set[str] = field(default_factory=set)
-    _over: bool = False
+    _sight: Sighting | None = None
 
     def submit(self, work: Work) -> None:
         """Create the round's Job; one that exists is taken for ours if its round is the same.
@@ -102,15 +86,14 @@ class KubernetesCluster:
     @property
     def finished(self) -> bool:
         """Tell whether no pack runs or waits any more; those of lost nodes count as gone."""
-        if self.work is None or self._over:
-            return True
-        return bool(self._lost) and len(self._settled) == len(self.work.packs)
+        return self._sight is None or self._sight.finished
 
     def observe(self, timeout_s: float) -> list[PackEvent]:
         """Wait for news, at most `timeout_s`.
 
         Raises Unreachable where the server was away for longer than `patience_s`.
         """
+        assert self._sight is not None
         events: list[PackEvent] = []
         until = time.monotonic() + timeout_s
         while not events:
@@ -118,8 +101,8 @@ class KubernetesCluster:
                 change = self._news.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
-            events.extend(self._take(change))
-        events.extend(self._overdue())
+            events.extend(self._sight.take(change))
+        events.extend(self._sight.overdue())
         self._check_contact()
         return events
 
@@ -171,9 +154,9 @@ class KubernetesCluster:
 
     def _follow(self, work: Work) -> None:
         self._end()
-        self.work, self._over = work, False
-        self._pods, self._settled, self._lost = {}, set(), set()
+        self.work = work
         name = job_name(work.study, work.round)
+        self._sight = Sighting(name, work.packs, self.node_lost_s, job=self.job)
         self._news = queue.Queue()
         pods = f"batch.kubernetes.io/job-name={name}"
         self._followers = [
@@ -194,146 +177,8 @@ class KubernetesCluster:
         for follower in self._followers:
             follower.stop()
         self._followers = []
-        self._over = True
-
-    def _take(self, change: Change) -> Iterator[PackEvent]:
-        bodies = [change.body] if change.body is not None else list(change.all or ())
-        if change.kind == "events":
-            for body in bodies:
-                yield from self._event(body)
-            return
-        if change.kind == "job":
-            yield from self._job(bodies, listed=change.all is not None, gone=change.gone)
-            return
-        if change.all is not None:
-            present = {body["metadata"]["uid"] for body in bodies}
-            for uid in [uid for uid in self._pods if uid not in present]:
-                yield from self._pod_gone(uid)
-        for body in bodies:
-            yield from self._pod(body)
-            if change.gone:
-                yield from self._pod_gone(body["metadata"]["uid"])
-
-    def _pod(self, body: Body) -> Iterator[PackEvent]:
-        assert self.work is not None
-        index = diagnosis.index_of(body)
-        if index is None or not 0 <= index < len(self.work.packs):
-            return
-        uid, now = body["metadata"]["uid"], time.monotonic()
-        pod = self._pods.setdefault(uid, _Pod(self.work.packs[index], body, now))
-        pod.body = body
-        if pod.over:
-            return
-        end = diagnosis.ended(body)
-        if diagnosis.running(body) and not pod.started:
-            pod.started = True
-            node = body["spec"].get("nodeName", "?")
-            yield PackEvent(pod.pack, Stage.STARTED, f"pod {body['metadata']['name']} on {node}")
-        if end is not None:
-            pod.over = True
-            if end.verdict is Verdict.DONE:
-                self._settled.add(pod.pack)
-            judged = end.verdict
-            if judged in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
-                judged = Verdict.COUNT  # the Job's own word on it follows
-            if judged is Verdict.COUNT or "start" in end.text:
-                yield PackEvent(pod.pack, Stage.NOTE, end.text)
-            yield PackEvent(pod.pack, Stage.ENDED, end.text, judged, end.code)
-            return
-        if diagnosis.stuck(body) and pod.stuck_since is None:
-            pod.stuck_since = now
-
-    def _pod_gone(self, uid: str) -> Iterator[PackEvent]:
-        pod = self._pods.get(uid)
-        if pod is None or pod.over:
-            return
-        pod.over = True
-        text = f"pod {pod.body['metadata']['name']} was deleted"
-        yield PackEvent(pod.pack, Stage.ENDED, text, Verdict.AGAIN)
-
-    def _job(self, bodies: list[Body], *, listed: bool, gone: bool) -> Iterator[PackEvent]:
-        assert self.work is not None
-        if gone or (listed and not bodies):
-            self._over = True
-            name = job_name(self.work.study, self.work.round)
-            yield PackEvent(None, Stage.NOTE, f"Job {name} was deleted by somebody")
-            return
-        for body in bodies:
-            self.job = body
-            for index in diagnosis.failed_indexes(body):
-                pack = self.work.packs[index]
-                if pack not in self._settled:
-                    self._settled.add(pack)
-                    yield PackEvent(pack, Stage.ENDED, self._last_word(pack), Verdict.FAIL_PACK)
-            for index in diagnosis.done_indexes(body):
-                self._settled.add(self.work.packs[index])
-            end = diagnosis.finished(body)
-            if end is not None:
-                self._over = True
-                yield from self._job_over(*end)
-
-    def _job_over(self, reason: str, message: str) -> Iterator[PackEvent]:
-        assert self.work is not None
-        if reason == "PodFailurePolicy":
-            pack = next((p.pack for p in self._pods.values() if _refused(p.body)), None)
-            text = self._last_word(pack) if pack is not None else message
-            yield PackEvent(pack, Stage.ENDED, text, Verdict.FAIL_ROUND)
-        elif reason == "DeadlineExceeded":
-            text = "the Job's deadline passed (hydra.launcher.deadline_s, or its budget)"
-            yield PackEvent(None, Stage.NOTE, f"{text}; resume does the rest")
-
-    def _last_word(self, pack: int) -> str:
-        ends = [
-            end
-            for pod in self._pods.values()
-            if pod.pack == pack and (end := diagnosis.ended(pod.body)) is not None
-        ]
-        told = [end for end in ends if end.verdict is not Verdict.DONE]
-        return told[-1].text if told else "its index failed in the Job"
-
-    def _event(self, body: Body) -> Iterator[PackEvent]:
-        reason, message = body.get("reason", ""), " ".join(str(body.get("message", "")).split())
-        if reason in TROUBLES and self._first_time(f"{reason} {_kind(message)}"):
-            yield PackEvent(None, Stage.NOTE, f"pods cannot be made: {message}")
-
-    def _overdue(self) -> Iterator[PackEvent]:
-        now = time.monotonic()
-        waiting: dict[str, list[str]] = {}
-        for pod in self._pods.values():
-            if pod.over:
-                continue
-            if pod.stuck_since is not None and now - pod.stuck_since > self._patience(pod):
-                lost = self._give_up(pod)
-                yield PackEvent(None, Stage.NOTE, lost.text)
-                yield lost
-                continue
-            why = diagnosis.waiting(pod.body)
-            if why is not None and now - pod.seen > TOLD_AFTER_S:
-                waiting.setdefault(why.kind, []).append(why.text)
-        for kind, texts in waiting.items():
-            if self._first_time(kind):
-                pods = "1 pod waits" if len(texts) == 1 else f"{len(texts)} pods wait"
-                yield PackEvent(None, Stage.NOTE, f"{pods}: {texts[0]}")
-
-    def _patience(self, pod: _Pod) -> float:
-        grace = pod.body["metadata"].get("deletionGracePeriodSeconds") or 0
-        return float(grace) + self.node_lost_s
-
-    def _give_up(self, pod: _Pod) -> PackEvent:
-        pod.over = True
-        self._settled.add(pod.pack)
-        self._lost.add(pod.pack)
-        node = pod.body["spec"].get("nodeName", "?")
-        text = (
-            f"pod {pod.body['metadata']['name']}: node {node} has been silent for "
-            f"{self.node_lost_s:.0f} s beyond the pod's grace; its trials go to another round"
-        )
-        return PackEvent(pod.pack, Stage.ENDED, text, Verdict.LOST)
-
-    def _first_time(self, kind: str) -> bool:
-        new = kind not in self._told
-        self._told.add(kind)
-        return new
+        if self._sight is not None:
+            self._sight.over = True
 
     def _check_contact(self) -> None:
         now = time.monotonic()
@@ -406,12 +251,3 @@ def studies_jobs(api: Api, study: str) -> list[Mapping[str, object]]:
 def _queue(job: Body) -> str | None:
     found: str | None = (job["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")
     return found
-
-
-def _refused(pod: Body) -> bool:
-    end = diagnosis.ended(pod)
-    return end is not None and end.verdict is Verdict.FAIL_ROUND
-
-
-def _kind(message: str) -> str:
-    return "quota" if "quota" in message else message[:60]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 from rich.console import Console
@@ -10,11 +11,11 @@ from sweep.errors import BadInput, Busy
 from sweep.plan.application import Application
 from sweep.store import open_store
 from sweep.study.conducting import look_on
+from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.holding import held
-from sweep.study.launching import run_rounds
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
-from sweep.study.resuming import exit_code
+from sweep.study.resuming import adopt_round, exit_code
 from sweep.study.rounds import costs_of
 from sweep.study.siting import KUBERNETES, Site, open_cluster
 from sweep.study.studied import studied
@@ -29,8 +30,11 @@ def attach(
     Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName, Busy,
     and BadInput where nothing of it runs.
     """
-    place = find_study(open_store(address), name)
+    store = open_store(address)
+    place = find_study(store, name)
     study = read_study(place)
+    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
+    application = application and reading(application, files)
     rounds = read_rounds(place)
     if rounds[-1].cluster.get("kind") != KUBERNETES:
         raise BadInput(
@@ -47,14 +51,5 @@ def attach(
             workers = site.workers * site.lanes
             look_on(state, plan, cluster=open_cluster(site), workers=workers, console=console)
             return exit_code(state)
-        run_rounds(
-            state,
-            Outline(rounds[-1], costs_of(rounds[-1], application), {}),
-            rounds,
-            application=application,
-            cluster=open_cluster(site),
-            site=site,
-            console=console,
-            adopt=True,
-        )
+        adopt_round(state, rounds, application, site=site, console=console)
         return exit_code(state)

@@ -92,7 +92,7 @@ def conduct(
         raise
     finally:
         parent.join()
-    if following.lost:
+    if following.lost or (following.stopping and cluster.lasting):
         cluster.remove()
     state.reader.look()
     if following.stopping and cluster.lasting:
@@ -128,6 +128,7 @@ def work_of(study: Study, round_: Round, *, store: str) -> Work:
         packs=[pack.number for pack in round_.packs],
         task=study.task,
         tracking=str(study.tracking.get("uri") or ""),
+        code=str(dict(study.facts.get("code") or {}).get("bundle") or ""),
         max_attempts=_ends_of_a_pack(study, round_),
     )
 

@@ -13,6 +13,7 @@ from sweep.cluster import Cluster, Warm
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
 from sweep.plan.application import Application
+from sweep.plan.budget import Budget
 from sweep.plan.records import resolve_twins
 from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, Trial, Value
@@ -176,6 +177,7 @@ def run_rounds(
     console: Console,
     detach: bool = False,
     adopt: bool = False,
+    budget: Budget | None = None,
 ) -> Mapping[int, Record]:
     """Conduct a round, and one more for packs that were lost with their nodes, then finish.
 
@@ -185,6 +187,7 @@ def run_rounds(
     follow = partial(
         conduct,
         state,
+        budget=budget,
         cluster=cluster,
         workers=site.workers * site.lanes,
         console=console,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
 
 from sweep.plan import layout
 from sweep.plan.application import Application
-from sweep.plan.round import Study
+from sweep.plan.budget import Budget
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import State, Trial
 from sweep.store import open_store
+from sweep.study.asking import runs
+from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.finishing import finish
 from sweep.study.following import GRACE_S
 from sweep.study.holding import held
 from sweep.study.launching import run_rounds
 from sweep.study.opening import add_round, surroundings
+from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
-from sweep.study.rounds import next_round
+from sweep.study.rounds import costs_of, next_round
 from sweep.study.siting import Site, local_site, open_cluster
 from sweep.study.studied import Studied, studied
 from sweep.study.telling import announce
@@ -33,21 +38,27 @@ def resume(
     console: Console,
     site: Site | None = None,
     rerun: frozenset[State] = frozenset(),
+    budget: Budget | None = None,
 ) -> int:
     """Train what a study has no terminal record of; numbers are as if it had not stopped.
 
-    A round that still runs on a cluster is followed to its end instead.
-    Trials in a state of `rerun` are trained again, and their new records replace the old. Returns
-    1 where more trials failed than the study allows, else 0. Raises UnknownName for a study that
-    is not there, CorruptPlan, Busy.
+    A round that still runs on a cluster is followed to its end first. Trials in a state of `rerun`
+    are trained again, and their new records replace the old; `budget` replaces that of the study.
+    Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName for a study
+    that is not there, CorruptPlan, Busy.
     """
     store = open_store(address)
     place = find_study(store, name)
     study = read_study(place)
+    site = site or local_site(None, why="resumed")
+    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
+    application = application and reading(application, files)
     with held(place, console=console):
         rounds = read_rounds(place)
         state = studied(place, study, rounds)
         _tell_damage(state, console)
+        if _still_runs(study, rounds[-1], site, console):
+            adopt_round(state, rounds, application, site=site, console=console, budget=budget)
         place.delete(layout.STOP)
         missing = _missing(state, ALWAYS | rerun)
         if not missing:
@@ -65,7 +76,6 @@ def resume(
             )
             return 1
         _tell_differences(study, console)
-        site = site or local_site(None, why="resumed")
         plan = next_round(state, rounds, missing, application, site=site)
         announce(study, plan, store=store, site=site, how="resumed, ", console=console)
         add_round(place, plan.round)
@@ -81,6 +91,7 @@ def resume(
                 cluster=cluster,
                 site=site,
                 console=console,
+                budget=budget,
             )
         finally:
             if not cluster.lasting:
@@ -88,11 +99,45 @@ def resume(
         return exit_code(state)
 
 
+def adopt_round(
+    state: Studied,
+    rounds: list[Round],
+    application: Application | None,
+    *,
+    site: Site,
+    console: Console,
+    budget: Budget | None = None,
+) -> None:
+    """Conduct the newest round, which runs already, to its end."""
+    run_rounds(
+        state,
+        Outline(rounds[-1], costs_of(rounds[-1], application), {}),
+        rounds,
+        application=application,
+        cluster=open_cluster(site),
+        site=site,
+        console=console,
+        adopt=True,
+        budget=budget,
+    )
+
+
 def exit_code(state: Studied) -> int:
     """Judge a study: 1 where a trial has no record or too many failed."""
     allowed = state.study.limits.get("max_failed") or 0
     lost = sum(trial.number not in state.records for trial in _trained(state))
     return int(lost > 0 or state.reader.ledger.count(State.FAILED) > allowed)
+
+
+def _still_runs(study: Study, round_: Round, site: Site, console: Console) -> bool:
+    found = runs(study.name, round_, context=site.context)
+    if found is None:
+        console.print(
+            f"whether pods of round {round_.number} still run cannot be asked; what they write "
+            "from now on does not count",
+            soft_wrap=True,
+        )
+    return bool(found)
 
 
 def _trained(state: Studied) -> list[Trial]:

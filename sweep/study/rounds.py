@@ -49,7 +49,8 @@ def next_round(
 
 def costs_of(round_: Round, application: Application | None) -> dict[int, Cost]:
     """Estimate again what the trials of a round cost."""
-    trained = [trial for trial in round_.trials if trial.same_as is None]
+    packed = {number for pack in round_.packs for number in pack.trials}
+    trained = [trial for trial in round_.trials if trial.number in packed]
     numbers = [trial.number for trial in trained]
     if application is None:
         return dict.fromkeys(numbers, Cost(1, 1.0))

@@ -10,6 +10,7 @@ from sweep.cluster import Work
 from sweep.cluster.cpus import usable_cpus
 from sweep.cluster.local import LocalCluster
 from sweep.errors import BadInput
+from sweep.plan.budget import deadline_s, read_budget
 from sweep.plan.manifest import JobSettings, PodSettings, Resources, job, whole_cpus
 from sweep.plan.trial import Value
 from sweep.tracking.address import is_server
@@ -136,7 +137,7 @@ def kubernetes_site(
         max_ends=0,
         pod=_pod(options, release, resources),
         queue=queue,
-        deadline_s=options.get("deadline_s"),
+        deadline_s=_deadline(options, resources),
         ttl_s=options.get("ttl_s"),
     )
     return Site(
@@ -204,6 +205,8 @@ def check_job(site: Site, work: Work) -> None:
 def render(settings: JobSettings, work: Work) -> Body:
     """Render the Job of a piece of work."""
     env = {**settings.pod.env, "SWEEP_STORE": work.store}
+    if work.code:
+        env["SWEEP_CODE"] = work.code
     if is_server(work.tracking):
         env["MLFLOW_TRACKING_URI"] = work.tracking
     return job(
@@ -276,6 +279,19 @@ def known_context(name: str | None) -> str | None:
     from sweep.cluster.api import contexts
 
     return name if name in contexts() else None
+
+
+def _deadline(options: Mapping[str, Value], resources: Resources) -> int | None:
+    # The backstop where no client is there to see that a budget is used up.
+    whole("hydra.launcher.deadline_s", options.get("deadline_s"), least=1)
+    cpus = float(whole_cpus(resources.cpu)) if _is_number(resources.cpu) else 1.0
+    bound = deadline_s(
+        read_budget(dict(options.get("budget") or {})),
+        parallelism=options.get("parallelism") or PODS_AT_ONCE,
+        gpus=resources.gpu,
+        cpus=cpus,
+    )
+    return min((s for s in (options.get("deadline_s"), bound) if s is not None), default=None)
 
 
 def _given(values: Mapping[str, Value], kind: type[Resources]) -> dict[str, Value]:

@@ -52,8 +52,8 @@ def orders(store: Path) -> dict[str, str]:
 
 
 def at(store: Path) -> list[str]:
-    """Say where a study is to be kept; one worker trains all of it."""
-    return [f"hydra.launcher.store={store}", "hydra.launcher.parallelism=1"]
+    """Say where a study is to be kept, all of it in one pack."""
+    return [f"hydra.launcher.store={store}", "hydra.launcher.pack.size=2"]
 
 
 def open_to_pods(store: Path) -> None:

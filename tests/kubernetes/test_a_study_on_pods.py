@@ -80,7 +80,12 @@ def test_cancel_ends_the_pods_and_resume_does_the_rest(on_cluster: OnCluster) ->
     records = on_cluster.place.records()
     wait_until(lambda: not on_cluster.running())
 
+    resumed = on_cluster.place.resume()
+    on_cluster.wait_running()
+    kill(resumed)
+
     assert cancelled.code == 0, cancelled.err
+    assert [job.metadata.name for job in on_cluster.jobs()][-1] == "s-r2"
     assert {record.state for record in records.values()} == {State.CANCELLED}
     assert len(records) == 4
 

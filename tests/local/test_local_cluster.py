@@ -71,6 +71,7 @@ def make_work(
         packs=list(range(packs)),
         task=task,
         tracking="",
+        code="",
         max_attempts=max_attempts,
     )
 
