@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OPEN := $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-.PHONY: demo test test-cluster cluster-up cluster-down check bench cluster-up cluster-down environment clean
+.PHONY: demo test test-cluster check bench cluster-up cluster-down environment clean
 
 demo: $(READY)
 	$(BIN)/python -m sweep +experiment=forecast -m

@@ -27,7 +27,8 @@ from sweep.compose import compose as compose_grid
 from sweep.errors import BadInput
 from sweep.study.outline import Outline, outline
 
-GUIDES = sorted(path.stem for path in (configs() / "guide").glob("*.yaml") if path.stem != "none")
+RANGES = "ranges"  # for strategies, no grid: tests/search looks at it
+GUIDES = sorted({path.stem for path in (configs() / "guide").glob("*.yaml")} - {"none", RANGES})
 EXPERIMENTS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
 SECTIONS = {
     "model.hidden_size": 1,

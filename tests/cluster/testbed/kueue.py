@@ -1,0 +1,211 @@
+"""Run Kueue beside a control plane, a process that a test may pause, kill or restart."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from testbed.binaries import binary
+from testbed.control import HEALTH_S, ControlPlane
+from testbed.kueue_objects import (
+    NAMESPACE,
+    SECRET,
+    configuration,
+    definitions,
+    module_folder,
+    service,
+    webhooks,
+)
+from testbed.processes import Process, free_port
+from testbed.waiting import until
+
+GROUP, VERSION = "kueue.x-k8s.io", "v1beta2"
+FRAMEWORKS = ("batch/job",)
+FLAVOR = "any"
+CERTIFICATES = ("ca.crt", "tls.crt", "tls.key")
+READY_S = 90.0  # Kueue looks for its certificates at growing intervals
+Body = dict[str, Any]
+
+
+class Kueue:
+    """Kueue as its module ships it, with its webhooks; it looks after Jobs alone.
+
+    While it is away the API server takes no Job, as in any cluster that has Kueue.
+    """
+
+    def __init__(self, control: ControlPlane) -> None:
+        self.control = control
+        self.folder = control.bed.folder / "kueue"
+        self._webhook_port = free_port()
+        self.process = self._process()
+
+    def start(self) -> Kueue:
+        """Install its objects and start it; return once queues can be made."""
+        self._install()
+        self.process.start(wait=False)
+        self._hand_over_certificates()
+        self.process.wait_ready()
+        flavor = {"metadata": {"name": FLAVOR}}
+        until(lambda: self._made("resourceflavors", flavor), holds=bool)
+        return self
+
+    def stop(self) -> None:
+        """Kill it; what it knew stays with the control plane."""
+        self.process.kill()
+
+    def add_queue(self, name: str, *, namespace: str, quota: Mapping[str, str]) -> None:
+        """Make a queue that admits what fits into a quota, such as {"cpu": "2", "memory": "4Gi"}.
+
+        The LocalQueue has this name, its ClusterQueue the namespace's before it.
+        """
+        self._custom.create_cluster_custom_object(
+            GROUP,
+            VERSION,
+            "clusterqueues",
+            _typed("ClusterQueue", _cluster_queue(name, namespace, quota)),
+        )
+        local = {"metadata": {"name": name}, "spec": {"clusterQueue": _whole(name, namespace)}}
+        self._custom.create_namespaced_custom_object(
+            GROUP, VERSION, namespace, "localqueues", _typed("LocalQueue", local)
+        )
+
+    def set_quota(self, name: str, *, namespace: str, quota: Mapping[str, str]) -> None:
+        """Change what a queue admits."""
+        self._patch(name, namespace, {"spec": _cluster_queue(name, namespace, quota)["spec"]})
+
+    def hold(self, name: str, *, namespace: str) -> None:
+        """Admit nothing more, and take back what was admitted."""
+        self._patch(name, namespace, {"spec": {"stopPolicy": "HoldAndDrain"}})
+
+    def go_on(self, name: str, *, namespace: str) -> None:
+        """Admit again what fits."""
+        self._patch(name, namespace, {"spec": {"stopPolicy": "None"}})
+
+    def workloads(self, namespace: str) -> list[Body]:
+        """List what Kueue knows of a namespace's Jobs."""
+        found = self._custom.list_namespaced_custom_object(GROUP, VERSION, namespace, "workloads")
+        return list(found["items"])
+
+    def remove_queues(self) -> None:
+        """Delete all ClusterQueues; those in use go once their Jobs do."""
+        self._custom.delete_collection_cluster_custom_object(GROUP, VERSION, "clusterqueues")
+
+    @cached_property
+    def _client(self) -> Any:
+        from kubernetes import config
+
+        return config.new_client_from_config(str(self.control.kubeconfig))
+
+    @cached_property
+    def _custom(self) -> Any:
+        from kubernetes.client import CustomObjectsApi
+
+        return CustomObjectsApi(self._client)
+
+    def _patch(self, name: str, namespace: str, body: Body) -> None:
+        self._custom.patch_cluster_custom_object(
+            GROUP, VERSION, "clusterqueues", _whole(name, namespace), body
+        )
+
+    def _made(self, plural: str, body: Body) -> bool:
+        from kubernetes.client import ApiException
+
+        kind = {"resourceflavors": "ResourceFlavor"}[plural]
+        try:
+            self._custom.create_cluster_custom_object(GROUP, VERSION, plural, _typed(kind, body))
+        except ApiException as error:
+            return error.status == 409
+        return True
+
+    def _install(self) -> None:
+        from kubernetes import client
+
+        core = client.CoreV1Api(self._client)
+        core.create_namespace({"metadata": {"name": NAMESPACE}})
+        core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": SECRET}})
+        core.create_namespaced_service(NAMESPACE, service())
+        module, port = module_folder(), self._webhook_port
+        extensions = client.ApiextensionsV1Api(self._client)
+        for body in definitions(module, port=port):
+            # Its answer is as long as the definition, and nobody reads it.
+            extensions.create_custom_resource_definition(body, _preload_content=False)
+        admission = client.AdmissionregistrationV1Api(self._client)
+        mutating, validating = webhooks(module, port=port)
+        admission.create_mutating_webhook_configuration(mutating)
+        admission.create_validating_webhook_configuration(validating)
+
+    def _hand_over_certificates(self) -> None:
+        """Do what a kubelet does: show Kueue the Secret that it has filled, as files."""
+        from kubernetes import client
+
+        core = client.CoreV1Api(self._client)
+        secret = until(
+            lambda: core.read_namespaced_secret(SECRET, NAMESPACE).data or {},
+            holds=lambda data: all(name in data for name in CERTIFICATES),
+            within_s=READY_S,
+        )
+        for name in CERTIFICATES:
+            file = self.folder / "certificates" / name
+            file.touch(mode=0o600)
+            file.write_bytes(base64.b64decode(secret[name]))
+
+    def _process(self) -> Process:
+        health = free_port()
+        certificates = self.folder / "certificates"
+        certificates.mkdir(parents=True)
+        file = self.folder / "configuration.yaml"
+        body = configuration(
+            health_port=health,
+            webhook_port=self._webhook_port,
+            certificates=certificates,
+            frameworks=FRAMEWORKS,
+        )
+        file.write_text(yaml.safe_dump(body))
+        kubeconfig = self.control.kubeconfig_for("kueue", groups=["system:masters"])
+        return Process(
+            "kueue",
+            [str(binary("kueue")), f"--config={file}"],
+            self.control.bed.folder,
+            env={"KUBECONFIG": str(kubeconfig)},
+            ready=lambda: _well(f"http://127.0.0.1:{health}/readyz"),
+            ready_s=READY_S,
+        )
+
+
+def _cluster_queue(name: str, namespace: str, quota: Mapping[str, str]) -> Body:
+    flavor = {
+        "name": FLAVOR,
+        "resources": [
+            {"name": resource, "nominalQuota": amount} for resource, amount in quota.items()
+        ],
+    }
+    return {
+        "metadata": {"name": _whole(name, namespace)},
+        "spec": {
+            "namespaceSelector": {},
+            "resourceGroups": [{"coveredResources": list(quota), "flavors": [flavor]}],
+            "preemption": {"withinClusterQueue": "LowerPriority"},
+        },
+    }
+
+
+def _whole(name: str, namespace: str) -> str:
+    return f"{namespace}-{name}"
+
+
+def _typed(kind: str, body: Body) -> Body:
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, **body}
+
+
+def _well(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=HEALTH_S) as response:
+            return bool(response.status == 200)
+    except (URLError, OSError):
+        return False
