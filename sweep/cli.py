@@ -19,7 +19,6 @@ from sweep.plan.application import Application
 from sweep.plan.budget import read_budget
 from sweep.plan.trial import State
 from sweep.store import open_store
-from sweep.study.launching import store_address
 from sweep.study.reaching import find_store
 from sweep.study.reading import find_study, list_studies, read_rounds, read_study
 from sweep.study.resuming import resume as resume_study
@@ -233,8 +232,7 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:  # no
     """Check versions, store, tracking and cluster; say what to do where one lacks."""
     from sweep.study.doctoring import examine
 
-    address = store_address(store, env=os.environ)
-    checks = examine(address=address, env=os.environ, cwd=Path.cwd())
+    checks = examine(store=store, env=os.environ, cwd=Path.cwd())
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))  # noqa: T201
     else:

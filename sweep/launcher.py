@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sweep.study.requesting import Request
 
 
+ONE_BATCH = (".GridSweeper", ".BasicSweeper")  # sweepers that hand all trials over at once
+
+
 @dataclass
 class PackConf:
     """How many trials share a worker."""
@@ -154,6 +157,7 @@ class KubernetesLauncher(Launcher):
             show_plan(request, console=console)
             return []
         if self.session is None:
+            self._check_detach()
             self.session = open_session(request, console=console)
             if not self.session.cluster.lasting:
                 atexit.register(self.session.cluster.stop, GRACE_S)
@@ -169,6 +173,20 @@ class KubernetesLauncher(Launcher):
             )
             for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
         ]
+
+    def _check_detach(self) -> None:
+        from sweep.errors import BadInput
+
+        assert self.config is not None
+        sweeper = self.config.hydra.sweeper
+        whole = str(sweeper.get("_target_")).endswith(ONE_BATCH) and not sweeper.get(
+            "max_batch_size"
+        )
+        if self.options.get("detach") and not whole:
+            raise BadInput(
+                "hydra.launcher.detach=true: this sweeper chooses its next trials by the results, "
+                "so its client has to stay; leave detach out"
+            )
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
         from omegaconf import open_dict

@@ -22,4 +22,5 @@ pytest_plugins = [
     "testbed.fixtures",
     "testbed.real_fixtures",
     "testbed.stack_fixtures",
+    "testbed.kueue_fixtures",
 ]

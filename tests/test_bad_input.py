@@ -130,6 +130,16 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         multirun("hydra.launcher.max_failed=-1"),
         r"hydra\.launcher\.max_failed=-1: must be",
     ),
+    "detached from itself": (
+        multirun("hydra.launcher.detach=true", "hydra.launcher.cluster=local"),
+        r"end with their client",
+    ),
+    "no budget": (multirun("hydra.launcher.budget.gpu_hours=0"), r"gpu_hours=0\S*: must be"),
+    "a strange kind of code": (multirun("hydra.launcher.code=zip"), r"code=zip"),
+    "no cluster at all": (
+        multirun("hydra.launcher.cluster=kubernetes"),
+        r"no Kubernetes cluster is configured here",
+    ),
     "a word for a number": (multirun("hydra.launcher.parallelism=all"), r"parallelism"),
     "unknown launcher key": (multirun("hydra.launcher.paralelism=2"), r"paralelism"),
     "broken override": (multirun("optim.lr=[1"), r"optim\.lr=\[1"),

@@ -12,6 +12,7 @@ from typing import TypeVar
 from sweep.cluster import PackEvent, Work
 from sweep.cluster.api import Api, Away, Body, Refused
 from sweep.cluster.following import Change, Follower
+from sweep.cluster.queueing import JOB_UID, Line, queue_of, workloads_path
 from sweep.cluster.sighting import Sighting
 from sweep.errors import BadInput, Unreachable
 from sweep.plan import diagnosis
@@ -20,6 +21,7 @@ from sweep.plan.manifest import ROUND_HASH, STUDY_LABEL, job_name
 log = logging.getLogger(__name__)
 
 JOBS, PODS, EVENTS = "batch_v1/jobs", "v1/pods", "v1/events"
+EXPLAINING = {"events", "queue"}  # followers whose silence costs words alone
 REPEAT_WAIT_S = 1.0
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class KubernetesCluster:
             return
         body = self.render(work)
         try:
+            self._check_queue(body)
             self.job = self._patiently(lambda: self._create(body))
         except Refused as error:
             raise BadInput(refusal(error, api=self.api, what="the Job")) from None
@@ -79,6 +82,7 @@ class KubernetesCluster:
         """
         body = self.render(work)
         try:
+            self._check_queue(body)
             self._patiently(lambda: self.api.create(JOBS, body, dry=True))
         except Refused as error:
             raise BadInput(refusal(error, api=self.api, what="the Job")) from None
@@ -111,9 +115,8 @@ class KubernetesCluster:
         if self.work is None or self.job is None:
             return
         name = job_name(self.work.study, self.work.round)
-        queued = bool(self.job["spec"].get("suspend") is not None and _queue(self.job))
         try:
-            if queued:  # Kueue would resume a Job that another suspended
+            if queue_of(self.job):  # Kueue would resume a Job that another suspended
                 self._patiently(lambda: self.api.delete(f"{JOBS}/{name}"))
             else:
                 self._patiently(
@@ -153,10 +156,12 @@ class KubernetesCluster:
             raise BadInput(f"{name} exists and is another's; choose another hydra.launcher.study")
 
     def _follow(self, work: Work) -> None:
+        assert self.job is not None
         self._end()
         self.work = work
         name = job_name(work.study, work.round)
-        self._sight = Sighting(name, work.packs, self.node_lost_s, job=self.job)
+        line = Line(queue_of(self.job) or "")
+        self._sight = Sighting(name, work.packs, self.node_lost_s, job=self.job, line=line)
         self._news = queue.Queue()
         pods = f"batch.kubernetes.io/job-name={name}"
         self._followers = [
@@ -170,8 +175,27 @@ class KubernetesCluster:
                 fields=f"involvedObject.kind=Job,involvedObject.name={name}",
             ),
         ]
+        self._followers += self._queue_follower(self.job)
         for follower in self._followers:
             follower.start()
+
+    def _queue_follower(self, job: Body) -> list[Follower]:
+        try:
+            path = self._patiently(lambda: workloads_path(self.api)) if queue_of(job) else None
+        except Refused:
+            path = None
+        if path is None:
+            return []
+        selector = f"{JOB_UID}={job['metadata']['uid']}"
+        return [Follower("queue", self.api, path, self._news, selector=selector)]
+
+    def _check_queue(self, body: Body) -> None:
+        name = queue_of(body)
+        if name and self._patiently(lambda: workloads_path(self.api)) is None:
+            raise BadInput(
+                f"hydra.launcher.queue={name}: {self.api.where} has no Kueue, and nobody else "
+                "starts a Job that waits in a queue; leave the queue out, or have Kueue installed"
+            )
 
     def _end(self) -> None:
         for follower in self._followers:
@@ -183,8 +207,8 @@ class KubernetesCluster:
     def _check_contact(self) -> None:
         now = time.monotonic()
         for follower in self._followers:
-            if not follower.trouble or follower.name == "events":
-                continue  # Events only explain
+            if not follower.trouble or follower.name in EXPLAINING:
+                continue
             if follower.refused is not None and follower.refused.status == 403:
                 raise BadInput(refusal(follower.refused, api=self.api, what="to follow the Job"))
             silent = now - follower.since
@@ -246,8 +270,3 @@ def studies_jobs(api: Api, study: str) -> list[Mapping[str, object]]:
     """
     found, _ = api.list(JOBS, selector=f"{STUDY_LABEL}={study}")
     return [*found]
-
-
-def _queue(job: Body) -> str | None:
-    found: str | None = (job["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name")
-    return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sweep.cluster import PackEvent, Stage
 from sweep.cluster.api import Body
 from sweep.cluster.following import Change
+from sweep.cluster.queueing import Line
 from sweep.plan import diagnosis
 from sweep.plan.exits import Verdict
 
@@ -37,6 +38,7 @@ class Sighting:
     node_lost_s: float
     clock: Callable[[], float] = time.monotonic
     job: Body | None = None
+    line: Line = field(default_factory=Line)
     pods: dict[str, _Pod] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)  # packs that are done, failed or lost
     lost: set[int] = field(default_factory=set)
@@ -54,6 +56,9 @@ class Sighting:
         if change.kind == "events":
             for body in bodies:
                 yield from self._event(body)
+            return
+        if change.kind == "queue":
+            self.line.take_workloads(bodies)
             return
         if change.kind == "job":
             yield from self._job(bodies, listed=change.all is not None, gone=change.gone)
@@ -110,6 +115,7 @@ class Sighting:
             return
         for body in bodies:
             self.job = body
+            self.line.take_job(body, now=self.clock())
             for index in diagnosis.failed_indexes(body):
                 pack = self.packs[index]
                 if pack not in self.settled:
@@ -146,8 +152,10 @@ class Sighting:
             yield PackEvent(None, Stage.NOTE, f"pods cannot be made: {message}")
 
     def overdue(self) -> Iterator[PackEvent]:
-        """Tell of pods that wait for long, and give up those whose node is silent."""
+        """Tell of a wait that is long, and give up pods whose node is silent."""
         now = self.clock()
+        if text := self.line.news(now=now):
+            yield PackEvent(None, Stage.NOTE, text)
         waiting: dict[str, list[str]] = {}
         for pod in self.pods.values():
             if pod.over:

@@ -104,7 +104,7 @@ def job(settings: JobSettings) -> Body:
         "completionMode": "Indexed",
         "completions": settings.packs,
         "parallelism": min(settings.parallelism, settings.packs),
-        "backoffLimitPerIndex": settings.max_ends,
+        "backoffLimitPerIndex": settings.max_ends - 1,  # retries, of which the first life is none
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": failure_rules()},
         "template": {

@@ -7,12 +7,14 @@ the memory there is, and a search that was killed goes on as if nothing had happ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sweep.plan.curves import jump, overfit, rise, still_improving, unstable
 from sweep.plan.trial import Record
 from sweep.search import sentences
+from sweep.search.ladder import place
 from sweep.search.space import Point, Space, identity, same
 from sweep.search.steps import Stage, Walk, listed, words
 from sweep.search.strategy import Next, Seen, Tried
@@ -28,6 +30,7 @@ STAGED = (
     *(DROPOUT, OUTPUT_DROPOUT, L2, L1, SCHEDULE, EPOCHS),
 )
 ADAM, RMSPROP = "adam", "rmsprop"
+FINEST = 2  # turns of fine-tuning at least: steps of a quarter of the first ones
 UNSTABLE_SHARE = 0.2  # of the trials of a stage; more says that the rate is too high for them
 
 
@@ -75,7 +78,7 @@ class _Procedure(Walk):
 
     def _begin(self) -> Stage:
         [self.best] = yield [self.settled({})]
-        self.seen.append(self.best)
+        self.see([self.best])
         self.note(
             "start",
             sentences.BEGIN,
@@ -113,6 +116,16 @@ class _Procedure(Walk):
             jump=max(_most(jump, item) for item in shaky),
         )
         yield from self.take(answers)
+        yield from self._lower()
+
+    def _lower(self) -> Stage:
+        """Lower the rate until something trains at all."""
+        rates = self.values(RATE)
+        below = rates[: place(rates, self.best.point[RATE])] if rates else ()
+        for rate in reversed(below):
+            lower = self.settled({**self.best.point, RATE: rate})
+            if self.best.cost == math.inf and not self.tried(lower):
+                yield from self.take([lower])
 
     def _optimizer(self) -> Stage:
         begun = self.best
@@ -194,14 +207,14 @@ class _Procedure(Walk):
             )
 
     def _refine(self) -> Stage:
-        """Go through all settings again, until a whole turn brings nothing better."""
+        """Go through all settings again, in smaller steps, until a turn brings nothing better."""
         while True:
             before = self.best
             self.finer += 1
             for key in self.space.keys:
                 if key in self.best.point and key not in self._idle():
                     yield from self.climb(key, "fine-tuning", sentences.BEGIN)
-            if self.best is before:
+            if self.best is before and self.finer >= FINEST:
                 self.note(
                     "end",
                     sentences.BEGIN,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from sweep.plan.trial import Value
@@ -23,6 +23,7 @@ class Walk:
     start: Point
     decisions: list[Decision] = field(default_factory=list)
     seen: list[Tried] = field(default_factory=list)  # in the order of the walk
+    places: dict[Hashable, Tried] = field(default_factory=dict)  # the same, by configuration
     best: Tried = field(init=False)
     finer: int = 0  # how often the steps of ranges were halved
 
@@ -55,7 +56,7 @@ class Walk:
         if not moves:
             return
         results = yield moves
-        self.seen += results
+        self.see(results)
         first = min(results, key=lambda item: (item.cost, item.number))
         if first.cost is not None and self.best.cost is not None and first.cost < self.best.cost:
             self.best = first
@@ -79,14 +80,18 @@ class Walk:
         given = {**self.start, **wanted}
         return self.space.walk(lambda key, axis: nearest(axis, given.get(key)))
 
+    def see(self, results: Sequence[Tried]) -> None:
+        """Take note of results."""
+        self.seen += results
+        self.places.update((identity(item.point), item) for item in results)
+
     def tried(self, point: Point) -> bool:
         """Tell whether the walk has been at a configuration."""
-        return any(identity(point) == identity(item.point) for item in self.seen)
+        return identity(point) in self.places
 
     def results(self, points: Sequence[Point]) -> list[Tried]:
         """Find what became of some configurations."""
-        keys = {identity(point) for point in points}
-        return [item for item in self.seen if identity(item.point) in keys]
+        return [self.places[identity(point)] for point in points]
 
     def values(self, key: str) -> Sequence[Value]:
         """List the values of an axis that holds here, in the order of steps."""
@@ -95,7 +100,8 @@ class Walk:
             return ()
         here = self.best.point[key]
         rungs = ladder(axis, start=here if self.finer else self.start.get(key), finer=self.finer)
-        return rungs if here in rungs else ladder(axis, start=here, finer=self.finer)
+        known = any(same(here, rung) for rung in rungs)
+        return rungs if known else ladder(axis, start=here, finer=self.finer)
 
     def changes(self, points: Sequence[Point]) -> list[str]:
         """Name what some configurations change in the best."""

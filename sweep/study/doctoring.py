@@ -13,7 +13,8 @@ from pathlib import Path
 from sweep import __version__
 from sweep.cluster.cpus import usable_cpus
 from sweep.errors import Busy, SweepError
-from sweep.store import Store, open_store
+from sweep.store import Store
+from sweep.study.reaching import find_store
 from sweep.tracking.address import default_uri, without_password
 
 NEEDED = ("hydra-core", "omegaconf", "pydantic", "rich")
@@ -29,14 +30,17 @@ class Check:
     found: str  # or what to do
 
 
-def examine(*, address: str, env: Mapping[str, str], cwd: Path) -> list[Check]:
-    """Look at versions, processors, store, tracking and cluster."""
+def examine(*, store: str | None, env: Mapping[str, str], cwd: Path) -> list[Check]:
+    """Look at versions, processors, store, tracking and cluster.
+
+    `store` is the address that a person gave; None: as every verb chooses it.
+    """
     return [
         _versions(),
         Check("processors", ok=True, found=f"{usable_cpus()} usable here (affinity and quota)"),
-        _guarded("store", lambda: _store(address)),
+        _guarded("store", lambda: _store(find_store(store, env=env))),
         _guarded("tracking", lambda: _tracking(env, cwd)),
-        Check("cluster", ok=True, found="local; this version knows no other"),
+        _guarded("cluster", lambda: _cluster(env)),
     ]
 
 
@@ -56,8 +60,7 @@ def _versions() -> Check:
     return Check("versions", ok=True, found=text + (absent if missing else ""))
 
 
-def _store(address: str) -> str:
-    store = open_store(address)
+def _store(store: Store) -> str:
     name = f".doctor-{os.getpid()}-{secrets.token_hex(4)}"
     place = store.at(name)
     try:
@@ -80,7 +83,9 @@ def _check_lease(place: Store) -> None:
                 pass
         except Busy:
             return
-    raise SweepError("it gives one lease to two; put it on a file system that knows flock")
+    raise SweepError(
+        "it gives one lease to two; use a file system that knows flock, or S3 with If-Match"
+    )
 
 
 def _remove(root: str, place: str) -> None:
@@ -111,6 +116,29 @@ def _tracking(env: Mapping[str, str], cwd: Path) -> str:
             "studies run without it"
         ) from None
     return f"{shown}: answers"
+
+
+def _cluster(env: Mapping[str, str]) -> str:
+    from sweep.cluster.release import look_for_release
+
+    found = look_for_release(env=env)
+    if found.api is None or found.release is None:
+        return f"here, on this machine ({found.why})"
+    from sweep.cluster.api import Away, Refused
+    from sweep.cluster.rights import missing_rights
+
+    try:
+        missing = missing_rights(found.api)
+    except (Away, Refused) as error:
+        raise SweepError(f"{found.why}: {error}") from None
+    if missing:
+        raise SweepError(
+            f"{found.why}: you may not {', '.join(missing)}; have the Role sweep-submitter bound "
+            "to you"
+        )
+    release = found.release
+    image = release.image or "none, name one by hydra.launcher.image"
+    return f"{found.why}; image {image}; store {release.store or 'none'}"
 
 
 def _guarded(what: str, look: Callable[[], str]) -> Check:

@@ -90,6 +90,11 @@ def open_session(request: Request, *, console: Console) -> Session:
     Raises BadInput before anything is written, Unreachable.
     """
     site = choose_site(request.options, env=request.env)
+    if request.options.get("detach") and site.settings is None:
+        raise BadInput(
+            "hydra.launcher.detach=true: trials on this machine end with their client; leave it "
+            "out, or name a cluster"
+        )
     prepare(site)
     store = open_store(store_address(request.options.get("store"), env=request.env, site=site))
     if site.settings is not None and store.url.startswith("file://"):

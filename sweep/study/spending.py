@@ -7,12 +7,13 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
 from sweep.plan import layout
-from sweep.plan.budget import Budget, Life, Spent, spent, used_up
+from sweep.plan.budget import HOUR_S, Budget, Life, Spent, spent, used_up
 from sweep.plan.records import Ledger
 from sweep.plan.trial import State
 from sweep.store import Store
 
-LOOK_EVERY_S = 30.0
+LOOK_EVERY_S, LEAST_LOOK_S = 30.0, 2.0
+SHARE = 0.1  # of a budget, between two looks
 
 Place = tuple[int, int]  # pack and attempt
 
@@ -101,15 +102,20 @@ class Allowance:
 
     budget: Budget
     meter: Meter
-    every_s: float = LOOK_EVERY_S
     _next: float = 0.0
 
     def check(self, ledger: Ledger, *, now: float, running: Collection[int]) -> str | None:
         """Say why the study is to stop, None while it may go on."""
         if self.budget == Budget() or now < self._next:
             return None
-        self._next = now + self.every_s
+        self._next = now + _every_s(self.budget)
         return used_up(self.budget, self.meter.spent(ledger, now=now, running=running))
+
+
+def _every_s(budget: Budget) -> float:
+    # A small budget is watched more closely: what is overspent stays a small part of it.
+    hours = [h for h in (budget.gpu_hours, budget.cpu_hours) if h is not None]
+    return max(LEAST_LOOK_S, min([LOOK_EVERY_S, *(SHARE * h * HOUR_S for h in hours)]))
 
 
 def stop_reason(why: str, *, study: str) -> str:

@@ -1,7 +1,8 @@
 """A task in pure Python whose trials can be told to die: a study of it takes a second or two.
 
 `x` and `train.seed` decide its numbers; `fault` decides what goes wrong in its second epoch.
-Without MLFLOW_TRACKING_URI it behaves as where MLflow is not installed.
+Without MLFLOW_TRACKING_URI it behaves as where MLflow is not installed, unless FRAIL_TRACKED says
+that a release names the server.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if "MLFLOW_TRACKING_URI" not in os.environ:
+if not {"MLFLOW_TRACKING_URI", "FRAIL_TRACKED"} & set(os.environ):
     sys.modules["mlflow"] = None  # type: ignore[assignment]
 
 from sweep.errors import BadInput

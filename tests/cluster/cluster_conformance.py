@@ -92,9 +92,7 @@ class ClusterConformance:
         events = follow(cluster, ground)
 
         assert sorted(e.pack for e in events if e.stage is Stage.STARTED) == [0, 1, 2, 3]
-        assert {pack: verdicts(events, pack) for pack in range(4)} == dict.fromkeys(
-            range(4), [Verdict.DONE]
-        )
+        assert [verdicts(events, pack) for pack in range(4)] == [[Verdict.DONE]] * 4
         assert states(work) == [State.COMPLETED] * 4
 
     def test_no_more_run_at_once_than_there_are_workers(self, ground: Ground) -> None:
@@ -166,7 +164,6 @@ class ClusterConformance:
 
         events = follow(cluster, ground)
 
-        assert verdicts(events)[-1] is Verdict.FAIL_ROUND
         assert [e.pack for e in events if e.verdict is Verdict.FAIL_ROUND] == [0]
         assert lives(ground) == 1
         assert Verdict.DONE not in verdicts(events, 5)
@@ -286,6 +283,7 @@ def make_work(
         packs=list(range(packs)),
         task=task,
         tracking="",
+        code="",
         max_attempts=max_attempts,
     )
 

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from clients import finish, kill, wait_until
+from clients import FRAIL, finish, kill, wait_until
 from on_cluster import OnCluster
 
 from sweep.plan.trial import State
@@ -110,3 +110,62 @@ def test_a_job_deleted_by_hand_is_resumed_without_repeating_work(on_cluster: OnC
 def _numbers(on_cluster: OnCluster, study: str) -> dict[int, object]:
     records = on_cluster.place.records(study)
     return {n: (r.objective, dict(r.metrics), dict(r.history)) for n, r in records.items()}
+
+
+def test_the_doctor_finds_the_release_and_what_it_names(on_cluster: OnCluster) -> None:
+    ended = on_cluster.place.verb("doctor")
+
+    assert ended.code == 0, ended.out
+    assert "holds a lease" in ended.out
+    assert f"namespace {on_cluster.namespace}; image registry.example/sweep@sha256:" in ended.out
+
+
+def test_a_plan_shows_the_job_and_asks_whether_it_would_be_taken(on_cluster: OnCluster) -> None:
+    ended = on_cluster.place.python(
+        str(FRAIL), "x=1,2", "hydra.launcher.dry=true", "hydra.launcher.check=true", "-m"
+    )
+
+    assert ended.code == 0, ended.err
+    assert "completionMode: Indexed" in ended.out
+    assert "would take it" in ended.out
+    assert on_cluster.jobs() == []
+
+
+def test_a_pods_log_is_read_while_it_lives_and_after(on_cluster: OnCluster) -> None:
+    client = on_cluster.place.start("x=1", "epoch_s=3")
+    on_cluster.wait_running()
+    living = on_cluster.place.verb("logs", "s", "--trial", "0", "-f")
+    finish(client)
+    after = on_cluster.place.verb("logs", "s")
+
+    assert living.code == 0, living.err
+    assert "trials 0" in after.out
+
+
+def test_a_secret_on_the_command_line_is_refused_before_anything_is_written(
+    on_cluster: OnCluster,
+) -> None:
+    ended = on_cluster.place.multirun("x=1", "+hydra.launcher.env.API_TOKEN=hunter2hunter2")
+
+    assert ended.code == 2
+    assert "hydra.launcher.env_from" in ended.err
+    assert "hunter2" not in ended.err
+    assert on_cluster.place.store.folders() == []
+
+
+def test_a_study_that_uses_up_its_budget_stops_and_goes_on_with_more(
+    on_cluster: OnCluster,
+) -> None:
+    words = (f"x={','.join(map(str, range(12)))}", "epoch_s=3", "hydra.launcher.pack.size=3")
+    budget = "hydra.launcher.budget.cpu_hours=0.001"
+
+    stopped = on_cluster.place.multirun(*words, budget, "hydra.launcher.parallelism=2")
+    done = len([r for r in on_cluster.place.records().values() if r.state is State.COMPLETED])
+    resumed = on_cluster.place.verb("resume", "s", "--cpu-hours", "1")
+
+    assert "CPU-hours are spent" in stopped.out
+    assert done < 12
+    assert resumed.code == 0, resumed.out + resumed.err
+    records = on_cluster.place.records()
+    assert {r.state for r in records.values()} == {State.COMPLETED}
+    assert len(records) == 12

@@ -66,7 +66,9 @@ class Builder:
 
 def _build(go: str, folder: Path, place: Path) -> None:
     beside = place.with_suffix(".new")
-    command = [go, "build", "-trimpath", f"-ldflags={_link_flags(folder)}", "-o", str(beside), "."]
+    # A module without sources of its own is the tool that its go.mod names.
+    what = "." if any(folder.glob("*.go")) else "tool"
+    command = [go, "build", "-trimpath", f"-ldflags={_link_flags(folder)}", "-o", str(beside), what]
     env = {**os.environ, "GOFLAGS": "-buildvcs=false -mod=readonly", "CGO_ENABLED": "0"}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

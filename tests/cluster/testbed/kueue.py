@@ -51,8 +51,8 @@ class Kueue:
         self.process.start(wait=False)
         self._hand_over_certificates()
         self.process.wait_ready()
-        flavor = {"metadata": {"name": FLAVOR}}
-        until(lambda: self._made("resourceflavors", flavor), holds=bool)
+        flavor = _typed("ResourceFlavor", {"metadata": {"name": FLAVOR}})
+        self._custom.create_cluster_custom_object(GROUP, VERSION, "resourceflavors", flavor)
         return self
 
     def stop(self) -> None:
@@ -112,16 +112,6 @@ class Kueue:
         self._custom.patch_cluster_custom_object(
             GROUP, VERSION, "clusterqueues", _whole(name, namespace), body
         )
-
-    def _made(self, plural: str, body: Body) -> bool:
-        from kubernetes.client import ApiException
-
-        kind = {"resourceflavors": "ResourceFlavor"}[plural]
-        try:
-            self._custom.create_cluster_custom_object(GROUP, VERSION, plural, _typed(kind, body))
-        except ApiException as error:
-            return error.status == 409
-        return True
 
     def _install(self) -> None:
         from kubernetes import client

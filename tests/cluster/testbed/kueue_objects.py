@@ -1,4 +1,4 @@
-"""Read the objects that Kueue's own module installs, for a Kueue that is a process of this machine."""
+"""Read the objects that Kueue's own module installs, for one that is a process here."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ MODULES = {  # what tests of a marker need built
     "kube": ("kube", "kwok"),
     "node": ("kube", "kwok", "coredns"),
     "stack": ("minio",),
+    "kueue": ("kube", "kwok", "minio", "kueue"),
 }
 ALL = "SWEEP_TEST_ALL"  # set: a test of ours that is skipped has failed
 

@@ -1,0 +1,174 @@
+"""Replay strategies on a recording, one worker, a clock of CPU-seconds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from replay.recording import Curve, Recording
+
+from sweep.plan.trial import Record, State
+from sweep.search.blind import Random
+from sweep.search.brackets import rungs
+from sweep.search.choosing import choose
+from sweep.search.halving import Bracket, Reached, Standing, next_job
+from sweep.search.space import Choice, Point, identity
+from sweep.search.strategy import Tried, tried
+
+STARTS = {  # what the guide lets one begin with; a replay draws from them, as people differ
+    "optim.lr": (0.001,),
+    "model.hidden_size": (50, 100),
+    "model.num_layers": (1, 2),
+    "train.batch_size": (32, 128),
+}
+
+
+@dataclass
+class Clock:
+    """What a replay has spent, and what it would have shown a person at each moment."""
+
+    recording: Recording
+    seed: int  # of the trainings that are seen
+    spent_s: float = 0.0
+    best: float = float("inf")  # lowest loss seen
+    worth: float = float("inf")  # true value of what showed it
+    steps: list[tuple[float, float]] = field(default_factory=list)
+
+    def curve(self, point: Point) -> Curve:
+        """Give the training of a configuration that this replay sees."""
+        return self.recording.curves[identity(point)][self.seed]
+
+    def epoch(self, point: Point, number: int) -> float:
+        """Train one epoch, counted from 1; return its validation loss."""
+        curve = self.curve(point)
+        self.spent_s += curve.cpu_s[number - 1]
+        loss = curve.val[number - 1]
+        if loss < self.best:
+            self.best, self.worth = loss, self.recording.value(point, epochs=number)
+            self.steps.append((self.spent_s, self.worth))
+        return loss
+
+
+Racer = Callable[[Recording, int, float], Clock]  # a recording, a replay's number, CPU-seconds
+
+
+def ours(name: str) -> Racer:
+    """Race one of our strategies, every trial trained to its end."""
+
+    def race(recording: Recording, number: int, budget_s: float) -> Clock:
+        clock = _clock(recording, number)
+        strategy = choose(name, recording.space, start=_start(recording, number), seed=number)
+        past: list[Tried] = []
+        while clock.spent_s < budget_s:
+            found = strategy.suggest(past, most=1)
+            if not found.points:
+                break
+            [point] = found.points
+            for epoch in range(1, recording.epochs + 1):
+                clock.epoch(point, epoch)
+            past.append(_ended(len(past), point, clock.curve(point), recording.epochs))
+        return clock
+
+    return race
+
+
+def halving(*, factor: int = 3) -> Racer:
+    """Race ASHA over random configurations, each paused at its rungs."""
+
+    def race(recording: Recording, number: int, budget_s: float) -> Clock:
+        clock = _clock(recording, number)
+        size = recording.space.size or 0
+        points = Random(recording.space, number).suggest([], most=size).points
+        bracket = Bracket(rungs(least=1, most=recording.epochs, factor=factor), factor)
+        reached: list[Reached] = []
+        begun = 0
+        while clock.spent_s < budget_s:
+            job = next_job(
+                Standing(tuple(reached), coming=size), bracket=bracket, unbegun=size - begun
+            )
+            if job is None:
+                break
+            trial = begun if job.trial is None else job.trial
+            begun += job.trial is None
+            first = bracket.rungs[job.rung - 1] + 1 if job.rung else 1
+            last = bracket.rungs[job.rung]
+            for epoch in range(first, last + 1):
+                clock.epoch(points[trial], epoch)
+            cost = min(clock.curve(points[trial]).val[:last])
+            reached.append(Reached(trial, job.rung, cost))
+        return clock
+
+    return race
+
+
+def optuna_loop(recording: Recording, number: int, budget_s: float) -> Clock:
+    """Race Optuna's own loop: its TPE and its median pruner, both as they come."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    clock = _clock(recording, number)
+    sampler = optuna.samplers.TPESampler(seed=number)
+    study = optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner())
+
+    def objective(trial: optuna.Trial) -> float:
+        point = {
+            key: trial.suggest_categorical(key, axis.values)
+            for key, axis in recording.space.axes.items()
+            if isinstance(axis, Choice)
+        }
+        best = float("inf")
+        for epoch in range(1, recording.epochs + 1):
+            best = min(best, clock.epoch(point, epoch))
+            trial.report(best, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return best
+
+    def enough(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
+        if clock.spent_s >= budget_s:
+            study.stop()
+
+    study.optimize(objective, n_trials=10 * (recording.space.size or 0), callbacks=[enough])
+    return clock
+
+
+OURS: Mapping[str, Racer] = {
+    "random": ours("random"),
+    "sobol": ours("sobol"),
+    "staged": ours("staged"),
+    "tpe": ours("tpe"),
+    "halving": halving(),
+}
+
+
+def at(steps: list[tuple[float, float]], moment_s: float) -> Iterator[float]:
+    """Give what a replay would have shown at a moment, if anything."""
+    shown = [worth for spent, worth in steps if spent <= moment_s]
+    yield from shown[-1:]
+
+
+def _clock(recording: Recording, number: int) -> Clock:
+    seeds = sorted(next(iter(recording.curves.values())))
+    return Clock(recording, seeds[number % len(seeds)])
+
+
+def _start(recording: Recording, number: int) -> Point:
+    source = random.Random(number)
+    return {
+        key: source.choice(STARTS.get(key) or axis.values)
+        for key, axis in recording.space.axes.items()
+        if isinstance(axis, Choice)
+    }
+
+
+def _ended(number: int, point: Point, curve: Curve, epochs: int) -> Tried:
+    best = min(range(epochs), key=curve.val.__getitem__)
+    record = Record(
+        number,
+        State.COMPLETED,
+        curve.val[best],
+        metrics={"best_epoch": best + 1, "epochs": epochs},
+        history={"train_loss": list(curve.train[:epochs]), "val_loss": list(curve.val[:epochs])},
+    )
+    return tried(number, point, [record], direction="minimize")

@@ -1,0 +1,145 @@
+"""Score strategies by regret against CPU-seconds, on a recording of our own grid.
+
+    python benchmarks/strategies.py record FILE [--minutes 600] [--grid full] [--workers 2]
+    python benchmarks/strategies.py replay FILE [--repeats 100] [--trials 25] [--plot PICTURE]
+
+`record` can be stopped and run again: it goes on. `replay` prints each strategy's regret at equal
+budget and its ratio to random search with twice that budget. Regret is the true value (mean over
+seeds) of what a strategy would have shown, above the grid's best, as a share of the distance from
+there to the grid's median configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from peers.environments import NotInstallable, beside
+from replay.racing import OURS, Clock, Racer, at, optuna_loop
+from replay.recording import Recording, load, record
+
+from sweep.search.space import Point
+
+Steps = list[tuple[float, float]]
+RAY = ("ray[tune]",)  # as launcher.py has it, so that both share an environment
+
+
+def main() -> None:
+    """Record, or replay."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    recorder = verbs.add_parser("record")
+    recorder.add_argument("file", type=Path)
+    recorder.add_argument("--minutes", type=float, default=600)
+    recorder.add_argument("--grid", default="full", choices=("full", "small"))
+    recorder.add_argument("--epochs", type=int, default=9)
+    recorder.add_argument("--workers", type=int, default=1)
+    replayer = verbs.add_parser("replay")
+    replayer.add_argument("file", type=Path)
+    replayer.add_argument("--repeats", type=int, default=100)
+    replayer.add_argument("--trials", type=float, default=25, help="budget, in whole trainings")
+    replayer.add_argument("--plot", type=Path)
+    given = parser.parse_args()
+    if given.verb == "record":
+        done, wanted = record(
+            given.file, grid=given.grid, epochs=given.epochs, workers=given.workers,
+            minutes=given.minutes,
+        )  # fmt: skip
+        print(f"{done:,} of {wanted:,} trainings are recorded in {given.file}")
+        return
+    replay(load(given.file), repeats=given.repeats, trials=given.trials, plot=given.plot)
+
+
+def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | None) -> None:
+    """Race everyone and print the ratios."""
+    budget_s = trials * _mean_cost(recording)
+    racers: dict[str, Racer] = {**OURS, "Optuna's loop": optuna_loop}
+    found = {
+        name: [racer(recording, number, 2 * budget_s).steps for number in range(repeats)]
+        for name, racer in racers.items()
+    }
+    try:
+        found["Ray's ASHA"] = _ray(recording, repeats=repeats, budget_s=2 * budget_s)
+    except NotInstallable as error:
+        print(f"Ray Tune is left out: {error}")
+    points = _points(recording)
+    worths = [recording.value(point, epochs=recording.epochs) for point in points]
+    best, median = min(worths), statistics.median(worths)
+
+    def regret(steps: Sequence[Steps], moment_s: float) -> float:
+        shown = [next(at(own, moment_s), max(worths)) for own in steps]
+        return statistics.fmean((worth - best) / (median - best) for worth in shown)
+
+    twice = regret(found["random"], 2 * budget_s)
+    print(f"{len(points)} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
+    print(f"random with twice the budget: regret {twice:.4f}")
+    for name, steps in found.items():
+        own = regret(steps, budget_s)
+        ratio = f"{own / twice:.2f}" if twice else "-"
+        print(f"{name:14} regret {own:.4f}  ratio to random at twice the budget: {ratio}")
+    if plot is not None:
+        moments = [budget_s * share / 50 for share in range(1, 101)]
+        _draw({n: [regret(s, m) for m in moments] for n, s in found.items()}, moments, plot)
+
+
+def _draw(lines: dict[str, list[float]], moments: Sequence[float], plot: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for name, line in lines.items():
+        axes.plot(moments, [max(value, 1e-4) for value in line], label=name)
+    axes.set(xlabel="CPU-seconds", ylabel="mean regret", yscale="log")
+    axes.legend(frameon=False)
+    figure.savefig(plot, dpi=150)
+
+
+def _ray(recording: Recording, *, repeats: int, budget_s: float) -> list[Steps]:
+    points = _points(recording)
+    clocks = [Clock(recording, seed) for seed in sorted(next(iter(recording.curves.values())))]
+    given = {
+        "epochs": recording.epochs,
+        "factor": 3,
+        "budget_s": budget_s,
+        "repeats": repeats,
+        "worth": [
+            [recording.value(point, epochs=epoch) for epoch in range(1, recording.epochs + 1)]
+            for point in points
+        ],
+        "curves": [
+            [
+                {"val": list(clock.curve(point).val), "cpu_s": list(clock.curve(point).cpu_s)}
+                for point in points
+            ]
+            for clock in clocks
+        ],
+    }
+    script = Path(__file__).parent / "replay" / "ray_asha.py"
+    done = subprocess.run(
+        [beside(RAY), script], input=json.dumps(given), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    steps: list[Steps] = json.loads(done.stdout.splitlines()[-1])
+    return steps
+
+
+def _points(recording: Recording) -> list[Point]:
+    return [recording.space.crossed(index) for index in range(recording.space.size or 0)]
+
+
+def _mean_cost(recording: Recording) -> float:
+    curves = [curve for own in recording.curves.values() for curve in own.values()]
+    return statistics.fmean(sum(curve.cpu_s[: recording.epochs]) for curve in curves)
+
+
+if __name__ == "__main__":
+    main()

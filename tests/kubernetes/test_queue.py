@@ -1,0 +1,165 @@
+"""A study that is given to a queue waits there, says why, and goes on when it is let in again."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from clients import finish
+from kubernetes import client
+from on_cluster import OnCluster
+from testbed.kueue import Kueue
+from testbed.levers import killed
+from testbed.waiting import until
+
+from sweep.plan.trial import State
+
+pytestmark = [pytest.mark.kueue, pytest.mark.slow]
+
+QUEUE = "hydra.launcher.queue=team"
+FOUR = ("x=1,2,3,4", "hydra.launcher.pack.size=1", "hydra.launcher.parallelism=2", QUEUE)
+ROOM = {"cpu": "2", "memory": "8Gi"}
+NO_ROOM = {"cpu": "1", "memory": "8Gi"}
+
+
+def line_with(words: str, of: subprocess.Popen[str]) -> str:
+    """Read a client's lines up to one that says this."""
+    assert of.stdout is not None
+    read = []
+    for line in of.stdout:
+        read.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"it never said '{words}':\n{''.join(read)}")
+
+
+def test_a_study_is_admitted_by_its_queue_and_trained(on_cluster: OnCluster, kueue: Kueue) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+
+    ended = on_cluster.place.multirun(*FOUR, "epoch_s=0")
+
+    assert ended.code == 0, ended.err
+    assert on_cluster.place.ended() == [0, 1, 2, 3]
+    (workload,) = kueue.workloads(on_cluster.namespace)
+    conditions = {each["type"]: each["status"] for each in workload["status"]["conditions"]}
+    assert (conditions["Admitted"], conditions["Finished"]) == ("True", "True")
+
+
+def test_the_client_says_what_its_study_waits_for(on_cluster: OnCluster, kueue: Kueue) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
+    waiting = on_cluster.place.start(*FOUR, "epoch_s=0")
+    why = line_with("waits in queue team", waiting)
+
+    kueue.set_quota("team", namespace=on_cluster.namespace, quota=ROOM)
+    ended = finish(waiting)
+
+    assert "insufficient" in why
+    assert "cpu" in why
+    assert ended.code == 0, ended.err
+    assert "queue team admitted the Job" in ended.out
+
+
+def test_a_queue_that_is_missing_is_told(on_cluster: OnCluster, kueue: Kueue) -> None:
+    waiting = on_cluster.place.start(*FOUR, "epoch_s=0")
+    why = line_with("waits in queue team", waiting)
+
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+
+    assert "LocalQueue team doesn't exist" in why
+    assert finish(waiting).code == 0
+
+
+def test_who_may_not_read_workloads_is_told_that_it_waits(
+    on_cluster: OnCluster, kueue: Kueue
+) -> None:
+    rbac = client.RbacAuthorizationV1Api(on_cluster.client)
+    role = rbac.read_namespaced_role("sweep-submitter", on_cluster.namespace)
+    role.rules = [rule for rule in role.rules if "workloads" not in rule.resources]
+    rbac.replace_namespaced_role("sweep-submitter", on_cluster.namespace, role)
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
+    waiting = on_cluster.place.start(*FOUR, "epoch_s=0")
+    line = line_with("waits in queue team", waiting)
+
+    kueue.set_quota("team", namespace=on_cluster.namespace, quota=ROOM)
+
+    assert line.rstrip().endswith("the Job waits in queue team")
+    assert finish(waiting).code == 0
+
+
+def test_the_second_study_waits_for_the_first(on_cluster: OnCluster, kueue: Kueue) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+    first = on_cluster.place.start(*FOUR, "epoch_s=1", study="first")
+    on_cluster.wait_running(study="first")
+    second = on_cluster.place.start(*FOUR, "epoch_s=0", study="second")
+    line_with("waits in queue team", second)
+    pods_of_the_second = on_cluster.pods("second")
+
+    codes = finish(first).code, finish(second).code
+
+    assert not pods_of_the_second
+    assert codes == (0, 0)
+
+
+def test_cancel_ends_the_pods_and_nothing_resumes_them(on_cluster: OnCluster, kueue: Kueue) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+    on_cluster.place.multirun(*FOUR, "epoch_s=30", "hydra.launcher.detach=true")
+    on_cluster.wait_running(2)
+
+    cancelled = on_cluster.place.verb("cancel", "s")
+
+    assert cancelled.code == 0, cancelled.err
+    states = [record.state for record in on_cluster.place.records().values()]
+    assert states == [State.CANCELLED] * 4
+    until(lambda: (on_cluster.jobs(), on_cluster.pods()), holds=lambda left: left == ([], []))
+    until(lambda: kueue.workloads(on_cluster.namespace), holds=lambda left: not left)
+
+
+def test_a_study_is_cancelled_while_it_waits_and_resumed(
+    on_cluster: OnCluster, kueue: Kueue
+) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
+    on_cluster.place.multirun(*FOUR, "epoch_s=0", "hydra.launcher.detach=true")
+
+    cancelled = on_cluster.place.verb("cancel", "s")
+    left = until(on_cluster.jobs, holds=lambda jobs: not jobs)
+    kueue.set_quota("team", namespace=on_cluster.namespace, quota=ROOM)
+    resumed = on_cluster.place.verb("resume", "s")
+
+    assert cancelled.code == 0, cancelled.err
+    assert not left
+    assert resumed.code == 0, resumed.err
+    assert [job.metadata.name for job in on_cluster.jobs()] == ["s-r2"]
+    states = {record.state for record in on_cluster.place.records().values()}
+    assert states == {State.COMPLETED}
+
+
+def test_a_study_that_its_queue_takes_back_goes_on_later(
+    on_cluster: OnCluster, kueue: Kueue
+) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+    study = on_cluster.place.start(*FOUR, "epoch_s=2")
+    on_cluster.wait_running(2)
+
+    kueue.hold("team", namespace=on_cluster.namespace)
+    why = line_with("waits in queue team", study)
+    until(on_cluster.running, holds=lambda pods: not pods)
+    kueue.go_on("team", namespace=on_cluster.namespace)
+    ended = finish(study)
+
+    assert "stopped" in why
+    assert ended.code == 0, ended.err
+    assert "queue team admitted the Job" in ended.out
+    assert on_cluster.place.ended() == [0, 1, 2, 3]
+
+
+def test_kueue_may_be_away_while_a_study_is_submitted(on_cluster: OnCluster, kueue: Kueue) -> None:
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+    with killed(kueue.process):
+        early = on_cluster.place.start(*FOUR, "epoch_s=0")
+        until(on_cluster.place.planned, holds=bool)
+        jobs = on_cluster.jobs()
+
+    ended = finish(early)
+
+    assert not jobs
+    assert ended.code == 0, ended.err
