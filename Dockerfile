@@ -2,6 +2,14 @@
 #   docker build --tag sweep-trainer .
 ARG PYTHON=python:3.11-slim-bookworm
 
+# Apart from the rest of pyproject.toml, which changes oftener.
+FROM ${PYTHON} AS requirements
+COPY pyproject.toml ./
+RUN python -c 'import tomllib; \
+  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+  print(*project["dependencies"], *project["optional-dependencies"]["worker"], sep="\n")' \
+  >/requirements.txt
+
 FROM ${PYTHON} AS code
 WORKDIR /build
 ENV PIP_CONSTRAINT=/build/constraints.txt
@@ -14,14 +22,11 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN useradd --uid 10001 --user-group --create-home --home-dir /work sweep \
   && python -m venv --without-pip /opt/sweep
 # What it is made of stays beside it. All are wheels: a stage with compilers would only be copied.
-COPY constraints.txt pyproject.toml /opt/sweep/
-RUN cd /opt/sweep && python -c 'import tomllib; \
-  project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-  print(*project["dependencies"], *project["optional-dependencies"]["worker"], sep="\n")' \
-  >requirements.txt \
-  && python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
+COPY --from=requirements /requirements.txt /opt/sweep/
+COPY constraints.txt /opt/sweep/
+RUN python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
   ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-  --constraint constraints.txt --requirement requirements.txt
+  --constraint /opt/sweep/constraints.txt --requirement /opt/sweep/requirements.txt
 # What changes with every commit comes last, and is small. The arguments stand before the RUN, and
 # the wheel is copied, not mounted: else Buildah takes the layers of an earlier build for these.
 COPY --from=code /wheels /opt/sweep/wheels

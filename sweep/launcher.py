@@ -128,6 +128,11 @@ class KubernetesLauncher(Launcher):
         except SweepError as error:
             print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
             raise SystemExit(error.exit_code) from None
+        except KeyboardInterrupt:  # before anything runs, or after everything ran
+            print(
+                "sweep: interrupted; `python -m sweep status` shows what is kept", file=sys.stderr
+            )  # noqa: T201
+            raise SystemExit(130) from None
 
     def _launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

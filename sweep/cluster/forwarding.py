@@ -8,11 +8,12 @@ import select
 import socket
 import socketserver
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sweep.cluster.api import Api, Body, Refused
+from sweep.cluster.api import Api, Away, Body, Refused
 from sweep.errors import BadInput
 from sweep.plan.diagnosis import running
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = re.compile(r"(?P<name>[a-z0-9-]+)(\.(?P<namespace>[a-z0-9-]+)(\.svc(\..*)?)?)?")
 CHUNK = 1 << 16
+LAST_BYTES_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,30 @@ class _Connection(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        from kubernetes.client import CoreV1Api
+        from kubernetes.client import ApiClient, CoreV1Api
         from kubernetes.client.exceptions import ApiException
         from kubernetes.stream import portforward
 
         api = self.server.api
-        try:
-            target = find_target(api, self.server.service, self.server.wanted)
-            tunnel = portforward(
-                CoreV1Api(api.client).connect_get_namespaced_pod_portforward,
-                target.pod,
-                api.namespace,
-                ports=str(target.port),
-            )
-        except (ApiException, BadInput, OSError, Refused) as error:
-            log.info("no tunnel to %s: %s", self.server.service, error)
-            return  # the connection closes, and whoever asked asks again
+        # A client of its own: `portforward` changes the one that it is given while it connects.
+        with ApiClient(api.client.configuration) as own:
+            try:
+                target = find_target(api, self.server.service, self.server.wanted)
+                tunnel = portforward(
+                    CoreV1Api(own).connect_get_namespaced_pod_portforward,
+                    target.pod,
+                    api.namespace,
+                    ports=str(target.port),
+                )
+            except (ApiException, Away, BadInput, OSError) as error:
+                log.info("no tunnel to %s: %s", self.server.service, error)
+                return  # the connection closes, and whoever asked asks again
         far = tunnel.socket(target.port)
         try:
             _pump(self.request, far)
         finally:
             far.close()
+            _hang_up(tunnel)
 
 
 def _pump(near: socket.socket, far: Any) -> None:
@@ -118,6 +123,15 @@ def _pump(near: socket.socket, far: Any) -> None:
                 sink.sendall(data)
             except OSError:
                 return
+
+
+def _hang_up(tunnel: Any) -> None:
+    # Its thread sends what is left and ends, but leaves the socket open where the far end had
+    # closed first.
+    until = time.monotonic() + LAST_BYTES_S
+    while tunnel.connected and time.monotonic() < until:
+        time.sleep(0.05)
+    tunnel.websocket.shutdown()
 
 
 def _service(host: str, namespace: str, url: str) -> str:

@@ -70,6 +70,11 @@ def weights_key(trial: int) -> str:
     return f"{trial_prefix(trial)}weights"
 
 
+def output_prefix(trial: int) -> str:
+    """Name the part that holds what a trial's job wrote in a pod."""
+    return f"{trial_prefix(trial)}output/"
+
+
 def checkpoint_key(trial: int, *, pack: int, attempt: int) -> str:
     """Name where an attempt keeps how far a trial is."""
     return f"{trial_prefix(trial)}checkpoint-{pack:05d}-{attempt}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,18 @@ from sweep.store import Store
 from sweep.study.asking import runs
 from sweep.study.reading import read_rounds, read_study
 from sweep.study.studied import studied
+
+COLUMNS = (
+    "study",
+    "state",
+    "started (UTC)",
+    "done",
+    "failed",
+    "infeasible",
+    "CPU-h",
+    "GPU-h",
+    "best (trial)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +133,19 @@ def standing(place: Store, *, context: str | None = None) -> Standing:
 def table(found: Sequence[Standing]) -> Table:
     """Draw studies as rows."""
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("study", "state", "done", "failed", "infeasible", "best (trial)"):
-        left = name in ("study", "state")
+    for name in COLUMNS:
+        left = name in COLUMNS[:3]
         grid.add_column(name, justify="left" if left else "right", no_wrap=True)
     for entry in found:
         grid.add_row(
             entry.name,
             entry.state,
+            time.strftime("%Y-%m-%d %H:%M", time.gmtime(entry.created)),
             f"{entry.done}/{entry.trained}",
             str(entry.counts.get(State.FAILED, 0)),
             str(entry.counts.get(State.INFEASIBLE, 0)),
+            f"{entry.cpu_seconds / 3600:.2f}",
+            f"{entry.gpu_seconds / 3600:.2f}",
             "" if entry.best is None else f"{entry.best:.4g} ({entry.best_trial})",
         )
     return grid

@@ -18,8 +18,10 @@ from sweep.store import Store, open_store
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.opening import versions
 from sweep.study.reading import read_round, read_study
+from sweep.study.siting import KUBERNETES
 from sweep.task import Task, application_of, load_task
 from sweep.worker.notice import Notice
+from sweep.worker.outputs import keep_outputs
 from sweep.worker.settling import Assignment, Train, resolved
 from sweep.worker.unpacking import enter_code
 from sweep.worker.watching import watcher_for
@@ -87,7 +89,7 @@ def get_ready(
     application = application_of(task)
     if application is not None:
         application = reading(application, _files(whole, study_))
-    run = _trainer(round_, application) if application else _hydra_jobs(round_, task)
+    run = _trainer(round_, application) if application else _hydra_jobs(store, round_, task)
     if application is not None:
         application.warm()
     return Ready(address, store, study_, round_, application, run, versions())
@@ -111,13 +113,28 @@ def _trainer(round_: Round, application: Application) -> Train:
     return run
 
 
-def _hydra_jobs(round_: Round, task: Task) -> Train:
+def _stand_where_one_may_write() -> None:
+    # An image's own folder is read-only in a pod; outputs are relative to where we stand.
+    if not os.access(".", os.W_OK):
+        os.chdir(tempfile.mkdtemp(prefix="sweep-"))
+
+
+def _hydra_jobs(store: Store, round_: Round, task: Task) -> Train:
     from sweep.worker.jobs import HydraJobs
 
     # Kept until the process ends: Hydra reads groups from it whenever it composes.
     folder = Path(tempfile.mkdtemp(prefix="sweep-configs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    jobs = HydraJobs(round_, task, folder=folder)
+    if round_.cluster.get("kind") != KUBERNETES:
+        jobs = HydraJobs(round_, task, folder=folder)
+    else:
+        _stand_where_one_may_write()
+        jobs = HydraJobs(
+            round_,
+            task,
+            folder=folder,
+            keep=lambda trial, outputs: keep_outputs(store, trial.number, outputs),
+        )
 
     def run(trial: Trial, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
         del checkpoints  # the task does not know of them

@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,20 @@ from sweep.plan.values import decode_value, encode_value, number_of
 from sweep.sources import Composer
 from sweep.task import MAIN, Task
 
+Keep = Callable[[Trial, Path], None]
+
 
 class HydraJobs:
     """Compose and run the jobs of one round; what a job leaves behind is put back."""
 
-    def __init__(self, round_: Round, task: Task, *, folder: Path) -> None:
+    def __init__(
+        self, round_: Round, task: Task, *, folder: Path, keep: Keep | None = None
+    ) -> None:
         from hydra._internal.hydra import Hydra
 
         plan = dict(round_.hydra)
         self._task = task
+        self._keep = keep  # takes what a job leaves in its output folder
         self._round = round_
         self._plain = bool(plan["plain"])
         self._composer = Composer(plan, folder=folder)
@@ -53,6 +58,7 @@ class HydraJobs:
         if self._callbacks is None:
             self._callbacks = Callbacks(config)
         context = HydraContext(config_loader=self._composer.loader, callbacks=self._callbacks)
+        directory = Path.cwd()
         with _put_back(config):
             try:
                 done = run_job(
@@ -64,6 +70,8 @@ class HydraJobs:
                 )
             except SystemExit as leave:
                 return Result(state=State.FAILED, failure=_left(leave))
+            finally:
+                self._keep_outputs(trial, config, directory)
         if done.status is not JobStatus.COMPLETED:
             return Result(state=State.FAILED, failure=describe(done._return_value))
         try:
@@ -72,6 +80,14 @@ class HydraJobs:
             return Result(state=State.FAILED, failure=Failure("TypeError", str(error)))
         objective = number_of(decode_value(value))
         return Result(state=State.COMPLETED, objective=objective, value=value)
+
+    def _keep_outputs(self, trial: Trial, config: DictConfig, directory: Path) -> None:
+        if self._keep is None:
+            return
+        sweep = config.hydra.sweep
+        folder = directory / str(sweep.dir) / str(sweep.subdir)
+        if folder.is_dir():
+            self._keep(trial, folder)
 
     def _compose(self, trial: Trial) -> DictConfig:
         overrides = self._round.hydra["jobs"][str(trial.number)]

@@ -16,8 +16,13 @@ from sweep.plan.trial import State
 
 pytestmark = [pytest.mark.kueue, pytest.mark.slow]
 
-QUEUE = "hydra.launcher.queue=team"
-FOUR = ("x=1,2,3,4", "hydra.launcher.pack.size=1", "hydra.launcher.parallelism=2", QUEUE)
+FOUR = (
+    "x=1,2,3,4",
+    "hydra.launcher.cluster=kubernetes",
+    "hydra.launcher.queue=team",
+    "hydra.launcher.pack.size=1",
+    "hydra.launcher.parallelism=2",
+)
 ROOM = {"cpu": "2", "memory": "8Gi"}
 NO_ROOM = {"cpu": "1", "memory": "8Gi"}
 
@@ -30,7 +35,7 @@ def line_with(words: str, of: subprocess.Popen[str]) -> str:
         read.append(line)
         if words in line:
             return line
-    raise AssertionError(f"it never said '{words}':\n{''.join(read)}")
+    raise AssertionError(f"it never said '{words}':\n{''.join(read)}{finish(of).err}")
 
 
 def test_a_study_is_admitted_by_its_queue_and_trained(on_cluster: OnCluster, kueue: Kueue) -> None:
@@ -146,7 +151,7 @@ def test_a_study_that_its_queue_takes_back_goes_on_later(
     kueue.go_on("team", namespace=on_cluster.namespace)
     ended = finish(study)
 
-    assert "stopped" in why
+    assert "inactive" in why
     assert ended.code == 0, ended.err
     assert "queue team admitted the Job" in ended.out
     assert on_cluster.place.ended() == [0, 1, 2, 3]

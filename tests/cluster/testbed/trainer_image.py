@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +17,6 @@ from testbed.snapshots import BuiltImage, Layer
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "localhost/sweep-trainer"
-# What decides about the dear layer; what comes after it is built anew in seconds.
-DEAR = ("Dockerfile", "constraints.txt", "pyproject.toml")
 # This machine's own way to its package index and the certificates that it trusts.
 BORROWED = (Path("/etc/pip.conf"), Path("/etc/ssl/certs"))
 
@@ -27,8 +26,7 @@ def build_trainer(base: Image, *, arguments: Mapping[str, str]) -> BuiltImage:
 
     `arguments` are the Dockerfile's. Raises BedError with the end of what the build said.
     """
-    dear = b"".join((REPOSITORY / each).read_bytes() for each in DEAR) + base.digest.encode()
-    storage = CACHE / f"trainer-{hashlib.sha256(dear).hexdigest()[:16]}"
+    storage = CACHE / f"trainer-{_key(base)}"
     storage.mkdir(parents=True, exist_ok=True)
     with (CACHE / "trainer.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -36,6 +34,14 @@ def build_trainer(base: Image, *, arguments: Mapping[str, str]) -> BuiltImage:
             if older != storage:
                 shutil.rmtree(older)
         return _build(storage, base, arguments)
+
+
+def _key(base: Image) -> str:
+    # What decides about the layer of packages, 5 GB; what comes after it is built in seconds.
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    packages = [*project["dependencies"], *project["optional-dependencies"]["worker"]]
+    files = [(REPOSITORY / name).read_text() for name in ("Dockerfile", "constraints.txt")]
+    return hashlib.sha256(json.dumps([base.digest, packages, files]).encode()).hexdigest()[:16]
 
 
 def _build(storage: Path, base: Image, arguments: Mapping[str, str]) -> BuiltImage:
