@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobRuntime, JobStatus, configure_log, run_job
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from sweep.plan.application import OnEpoch, Result
 from sweep.plan.round import Round
@@ -58,7 +58,6 @@ class HydraJobs:
         if self._callbacks is None:
             self._callbacks = Callbacks(config)
         context = HydraContext(config_loader=self._composer.loader, callbacks=self._callbacks)
-        directory = Path.cwd()
         with _put_back(config):
             try:
                 done = run_job(
@@ -71,7 +70,7 @@ class HydraJobs:
             except SystemExit as leave:
                 return Result(state=State.FAILED, failure=_left(leave))
             finally:
-                self._keep_outputs(trial, config, directory)
+                self._keep_outputs(trial, config)
         if done.status is not JobStatus.COMPLETED:
             return Result(state=State.FAILED, failure=describe(done._return_value))
         try:
@@ -81,13 +80,10 @@ class HydraJobs:
         objective = number_of(decode_value(value))
         return Result(state=State.COMPLETED, objective=objective, value=value)
 
-    def _keep_outputs(self, trial: Trial, config: DictConfig, directory: Path) -> None:
-        if self._keep is None:
-            return
-        sweep = config.hydra.sweep
-        folder = directory / str(sweep.dir) / str(sweep.subdir)
-        if folder.is_dir():
-            self._keep(trial, folder)
+    def _keep_outputs(self, trial: Trial, config: DictConfig) -> None:
+        folder = OmegaConf.select(config, "hydra.runtime.output_dir")  # as run_job made it
+        if self._keep is not None and folder and Path(folder).is_dir():
+            self._keep(trial, Path(folder))
 
     def _compose(self, trial: Trial) -> DictConfig:
         overrides = self._round.hydra["jobs"][str(trial.number)]

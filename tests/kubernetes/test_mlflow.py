@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from clients import finish, kill, wait_until
+from clients import kill, wait_until
 from on_cluster import OnCluster
 from testbed.levers import Link
 from testbed.mlflow_server import MlflowServer
@@ -91,13 +89,6 @@ def test_every_trial_is_a_run_below_the_study_s(tracked: Tracked) -> None:
     assert all("loss" in run.data.metrics for run in children)
     assert tracked.pods.connections > 0
     assert tracked.people.connections > 0
-
-
-def test_a_person_is_led_to_an_address_for_people(tracked: Tracked) -> None:
-    ended = tracked.on_cluster.place.multirun(*THREE, study=tracked.study)
-
-    assert tracked.people.url in ended.out
-    assert tracked.pods.url not in ended.out
 
 
 def test_a_server_that_is_away_all_the_time_costs_nothing_and_publish_fills_it(

@@ -40,9 +40,12 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         pytest.skip(f"a test of levers, which a cluster named by {OWN_KUBECONFIG} does not have")
     if shutil.which("go") is None:
         pytest.skip("Kubernetes is built by Go, which is not installed")
+    from testbed.audit import audit_flags
     from testbed.control import ControlPlane
 
-    control = ControlPlane(request.getfixturevalue("bed")).start()
+    bed: Bed = request.getfixturevalue("bed")
+    flags = {"kube-apiserver": audit_flags(bed.folder / "audit")}
+    control = ControlPlane(bed, flags=flags).start()
     yield control
     control.stop()
 
