@@ -1,5 +1,5 @@
 # The trainer of a pod: a pack by its environment in, records out. CPU variant.
-#   docker build --tag sweep-trainer .
+#   docker build --tag sweep-trainer --build-arg TORCH_INDEX=... .
 ARG PYTHON=python:3.11-slim-bookworm
 
 # Apart from the rest of pyproject.toml, which changes oftener.
@@ -17,8 +17,8 @@ COPY . .
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON}
-# Where pip finds torch's CPU build, a tenth of the size of the CUDA build; empty: wherever it looks.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Name the index of PyTorch's CPU builds here: a tenth of the size. Empty: what pip finds, with CUDA.
+ARG TORCH_INDEX=""
 RUN useradd --uid 10001 --user-group --create-home --home-dir /work sweep \
   && python -m venv --without-pip /opt/sweep
 # What it is made of stays beside it. All are wheels: a stage with compilers would only be copied.

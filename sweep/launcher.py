@@ -7,7 +7,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -121,18 +122,8 @@ class KubernetesLauncher(Launcher):
         Leaves by SystemExit alone: 2 for bad input, 3 where the store cannot be reached, 130
         after Ctrl-C; one line on standard error says why.
         """
-        from sweep.errors import SweepError
-
-        try:
+        with leaving():
             return self._launch(job_overrides, initial_job_idx)
-        except SweepError as error:
-            print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
-            raise SystemExit(error.exit_code) from None
-        except KeyboardInterrupt:  # before anything runs, or after everything ran
-            print(
-                "sweep: interrupted; `python -m sweep status` shows what is kept", file=sys.stderr
-            )  # noqa: T201
-            raise SystemExit(130) from None
 
     def _launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -166,7 +157,9 @@ class KubernetesLauncher(Launcher):
             self.session = open_session(request, console=console)
             if not self.session.cluster.lasting:
                 atexit.register(self.session.cluster.stop, GRACE_S)
-        records = launch(self.session, request, console=console)
+            if not self._one_batch:
+                self._finish_at_the_end()
+        records = launch(self.session, request, console=console, last=self._one_batch)
         infeasible = float("-inf" if request.direction == "maximize" else "inf")
         return [
             job_return(
@@ -179,15 +172,38 @@ class KubernetesLauncher(Launcher):
             for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
         ]
 
+    @property
+    def _one_batch(self) -> bool:
+        assert self.config is not None
+        sweeper = self.config.hydra.sweeper
+        whole = str(sweeper.get("_target_")).endswith(ONE_BATCH)
+        return whole and not sweeper.get("max_batch_size")
+
+    def _finish_at_the_end(self) -> None:
+        # Only Hydra knows when a sweeper has no more batches, and tells it to callbacks.
+        from sweep.finale import Finale
+
+        assert self.context is not None
+        self.context.callbacks.callbacks.append(Finale(self))
+
+    def finish(self) -> None:
+        """Sum up the study once the sweeper is done."""
+        from rich.console import Console
+
+        from sweep.study.launching import finish_session
+        from sweep.task import application_of
+
+        assert self.session is not None
+        assert self.task is not None
+        application = application_of(self.task)
+        console = Console(highlight=False)
+        with leaving():
+            finish_session(self.session, application=application, console=console)
+
     def _check_detach(self) -> None:
         from sweep.errors import BadInput
 
-        assert self.config is not None
-        sweeper = self.config.hydra.sweeper
-        whole = str(sweeper.get("_target_")).endswith(ONE_BATCH) and not sweeper.get(
-            "max_batch_size"
-        )
-        if self.options.get("detach") and not whole:
+        if self.options.get("detach") and not self._one_batch:
             raise BadInput(
                 "hydra.launcher.detach=true: this sweeper chooses its next trials by the results, "
                 "so its client has to stay; leave detach out"
@@ -279,6 +295,22 @@ def _plain(value: Any) -> Any:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Turn our errors and Ctrl-C into one line and an exit code."""
+    from sweep.errors import SweepError
+
+    try:
+        yield
+    except SweepError as error:
+        print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:  # before anything runs, or after everything ran
+        line = "sweep: interrupted; `python -m sweep status` shows what is kept"
+        print(line, file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from None
 
 
 def direction_of(wanted: Any) -> str | None:

@@ -26,6 +26,7 @@ from sweep.compose import Composition
 from sweep.compose import compose as compose_grid
 from sweep.errors import BadInput
 from sweep.study.outline import Outline, outline
+from sweep.study.siting import local_site
 
 RANGES = "ranges"  # for strategies, no grid: tests/search looks at it
 GUIDES = sorted({path.stem for path in (configs() / "guide").glob("*.yaml")} - {"none", RANGES})
@@ -134,7 +135,8 @@ def composed(*overrides: str) -> Composition:
 @cache
 def planned(*overrides: str) -> Outline:
     found = composed(*overrides)
-    return outline(found.bases, found.trials, application=APPLICATION, workers=2)
+    site = local_site(2, why="test")
+    return outline(found.bases, found.trials, application=APPLICATION, site=site)
 
 
 def single(guide: str) -> Outline:

@@ -19,7 +19,7 @@ from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, Trial, Value
 from sweep.store import Store, open_store
 from sweep.study.conducting import Conducted, conduct, work_of
-from sweep.study.fetching import Files, cache_folder
+from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.finishing import finish, give_up
 from sweep.study.going_on import how_to_go_on, who
 from sweep.study.opening import add_round, open_study
@@ -118,8 +118,13 @@ def open_session(request: Request, *, console: Console) -> Session:
     return Session(store, place, study, cluster, site, files, context)
 
 
-def launch(session: Session, request: Request, *, console: Console) -> Mapping[int, Record]:
+def launch(
+    session: Session, request: Request, *, console: Console, last: bool
+) -> Mapping[int, Record]:
     """Run one batch as the next round; return the terminal records, twins included.
+
+    The study is finished with its `last` batch; where nobody knows which that is, it is left to
+    `finish_session`.
 
     Raises BadInput, Unreachable, Interrupted.
     """
@@ -168,6 +173,7 @@ def launch(session: Session, request: Request, *, console: Console) -> Mapping[i
             site=session.site,
             console=console,
             detach=bool(request.options.get("detach")),
+            last=last,
         )
 
 
@@ -183,11 +189,12 @@ def run_rounds(
     detach: bool = False,
     adopt: bool = False,
     budget: Budget | None = None,
+    last: bool = True,
 ) -> Mapping[int, Record]:
-    """Conduct a round, and one more for packs that were lost with their nodes, then finish.
+    """Conduct a round, and one more for packs that were lost with their nodes.
 
-    The study is finished as far as it goes; records include twins. Rounds that are added stand in
-    `rounds` too.
+    The study is finished after its `last` batch, as far as it goes: the test part is scored once.
+    Records include twins. Rounds that are added stand in `rounds` too.
     """
     follow = partial(
         conduct,
@@ -211,18 +218,41 @@ def run_rounds(
             state.reader.look()
             give_up(state)
         raise
+    if last:
+        _finish(state, application, cluster, problems=done.problems, console=console)
+    twins = ((trial.number, trial.same_as) for trial in state.trials)
+    return resolve_twins(state.records, twins)
+
+
+def finish_session(session: Session, *, application: Application | None, console: Console) -> None:
+    """Sum up a study whose batches are all done.
+
+    Raises BadInput, Unreachable, Interrupted.
+    """
+    application = application and reading(application, session.files)
+    with session.place.hold(layout.LEASE, who()):
+        state = studied(session.place, session.study, session.rounds)
+        _finish(state, application, session.cluster, problems={}, console=console)
+
+
+def _finish(
+    state: Studied,
+    application: Application | None,
+    cluster: Cluster,
+    *,
+    problems: Mapping[int, str],
+    console: Console,
+) -> None:
     try:
         finish(
             state,
             application=application,
-            problems=done.problems,
+            problems=problems,
             console=console,
             elsewhere=cluster.crown if isinstance(cluster, Warm) else None,
         )
     except KeyboardInterrupt:
         raise Interrupted(how_to_go_on(state)) from None
-    twins = ((trial.number, trial.same_as) for trial in state.trials)
-    return resolve_twins(state.records, twins)
 
 
 def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = None) -> str:

@@ -45,14 +45,24 @@ def add_round(place: Store, round_: Round) -> None:
         raise BadInput(f"{place.url}: round {round_.number} was written by somebody else just now")
 
 
+VERSIONED = {
+    "torch": ("torch",),
+    "numpy": ("numpy",),
+    "hydra-core": ("hydra-core",),
+    "mlflow": ("mlflow", "mlflow-skinny"),
+}
+
+
 def versions() -> dict[str, str]:
     """Name the versions that decide about a trial's numbers."""
     found = {"sweep": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "hydra-core", "mlflow"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    for name, distributions in VERSIONED.items():
+        for distribution in distributions:
+            try:
+                found[name] = metadata.version(distribution)
+            except metadata.PackageNotFoundError:
+                continue
+            break
     return found
 
 

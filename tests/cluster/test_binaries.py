@@ -40,6 +40,19 @@ def test_is_built_once(build: binaries.Builder) -> None:
     assert (again, again.stat().st_mtime_ns, said(again)) == (first, made, "first")
 
 
+def test_without_sources_of_its_own_a_module_is_the_tool_that_it_names(
+    build: binaries.Builder,
+) -> None:
+    tool = build.sources / "kit" / "cmd"
+    tool.mkdir(parents=True)
+    write(tool, says="a tool")
+    (build.sources / "kit" / "go.mod").write_text("module kit\n\ngo 1.24\n\ntool kit/cmd\n")
+
+    program = build.binary("kit")
+
+    assert said(program) == "a tool"
+
+
 def test_is_built_anew_when_its_source_changes(build: binaries.Builder) -> None:
     old = build.binary("tiny")
     write(build.sources / "tiny", says="second")

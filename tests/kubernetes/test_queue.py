@@ -46,8 +46,8 @@ def test_a_study_is_admitted_by_its_queue_and_trained(on_cluster: OnCluster, kue
     assert ended.code == 0, ended.err
     assert on_cluster.place.ended() == [0, 1, 2, 3]
     (workload,) = kueue.workloads(on_cluster.namespace)
-    conditions = {each["type"]: each["status"] for each in workload["status"]["conditions"]}
-    assert (conditions["Admitted"], conditions["Finished"]) == ("True", "True")
+    reasons = {each["type"]: each["reason"] for each in workload["status"]["conditions"]}
+    assert reasons["Finished"] == "Succeeded"
 
 
 def test_the_client_says_what_its_study_waits_for(on_cluster: OnCluster, kueue: Kueue) -> None:

@@ -51,8 +51,10 @@ class Place:
     def multirun(self, *words: str, task: Path = FRAIL, study: str = "s") -> Ended:
         return finish(self.start(*words, task=task, study=study))
 
-    def start(self, *words: str, task: Path = FRAIL, study: str = "s") -> subprocess.Popen[str]:
-        return self._start([str(task), *words, f"hydra.launcher.study={study}", "-m"])
+    def start(
+        self, *words: str, task: Path = FRAIL, study: str = "s", python: Path | None = None
+    ) -> subprocess.Popen[str]:
+        return self._start([str(task), *words, f"hydra.launcher.study={study}", "-m"], python)
 
     def resume(self, *words: str, study: str = "s") -> subprocess.Popen[str]:
         return self._start(["-m", "sweep", "resume", study, *words])
@@ -63,10 +65,10 @@ class Place:
     def python(self, *words: str) -> Ended:
         return finish(self._start(words))
 
-    def _start(self, words: Sequence[str]) -> subprocess.Popen[str]:
+    def _start(self, words: Sequence[str], python: Path | None = None) -> subprocess.Popen[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         return subprocess.Popen(
-            [sys.executable, *words],
+            [str(python or sys.executable), *words],
             cwd=self.folder,
             env={**kept, **self.extra, "COLUMNS": "200"},
             stdout=subprocess.PIPE,

@@ -33,7 +33,10 @@ from testbed.seed import ALONE, plant, seed
 from testbed.snapshots import BuiltImage
 
 INIT = Path(__file__).with_name("node_init.sh")
-PROGRAMS = ("containerd", "ctr", "runc", "iptables", "ip", "nsenter", "unshare", "conntrack")
+PROGRAMS = (
+    *("containerd", "ctr", "runc", "iptables", "ip", "nsenter", "unshare", "conntrack"),
+    *("debootstrap", "buildah", "busybox"),  # the images
+)
 LABEL = "testbed/kind=real"
 
 
