@@ -30,7 +30,7 @@ bench: $(READY)
 	set -e; for file in benchmarks/*.py; do $(BIN)/python $$file; done
 
 cluster-up: $(READY)
-	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build kube kwok
 	PYTHONPATH=tests/cluster $(BIN)/python -m testbed up
 
 cluster-down: $(READY)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,6 +216,12 @@ def open_api(*, context: str | None = None, namespace: str | None = None) -> Api
         raise BadInput(f"no Kubernetes cluster is configured here: {error}") from None
     settings.retries = 0  # ours to decide: a follower begins anew, a submission is repeated
     return Api(client.ApiClient(settings), namespace or own, where)
+
+
+def import_client() -> None:
+    """Import the client library, where it is installed."""
+    with suppress(ModuleNotFoundError):
+        from kubernetes import client, config  # noqa: F401
 
 
 def contexts() -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.cluster.api import Api, Away, Refused, in_pod, open_api
+from sweep.cluster.api import Api, Away, Refused, import_client, in_pod, open_api
 from sweep.errors import SweepError
 
 NAME = "sweep-release"  # of the ConfigMap
@@ -84,6 +84,7 @@ def look_for_release(
     """
     if not _configured(env):
         return Found(None, None, "no cluster is configured here")
+    import_client()  # its second is not the cluster's
     found: list[Found] = []
     looking = threading.Thread(
         target=lambda: found.append(_look(context, namespace)), daemon=True, name="look for release"

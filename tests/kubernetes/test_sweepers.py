@@ -38,10 +38,9 @@ def test_the_batches_of_hydra_optuna_sweeper_are_rounds_of_one_study(
     place = on_cluster.place
     command = f"hydra.launcher.command=[{python},-m,sweep.worker]"
 
-    ended = finish(
-        place.start(ON_PODS, command, task=APPLICATIONS / "hill.py", python=python),
-        within_s=400,
-    )
+    words = (ON_PODS, command, "hydra.sweeper.direction=maximize")
+    client = place.start(*words, task=APPLICATIONS / "hill.py", python=python)
+    ended = finish(client, within_s=400)
 
     assert ended.code == 0, ended.err
     jobs = sorted(job.metadata.name for job in on_cluster.jobs())
