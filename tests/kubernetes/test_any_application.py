@@ -17,7 +17,7 @@ APP = APPLICATIONS / "any_app" / "app.py"
 
 
 def test_outputs_of_a_strangers_jobs_lie_in_the_store(on_cluster: OnCluster) -> None:
-    """It has a structured config with an enum, a resolver of its own, callbacks and output files."""
+    """It has a structured config with an enum, a resolver, callbacks and output files."""
     place = on_cluster.place
     place.extra = {**place.extra, "PYTHONPATH": str(APPLICATIONS), "GREETED": "client"}
     ended = place.multirun(
