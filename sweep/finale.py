@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
@@ -9,15 +10,13 @@ from hydra.experimental.callback import Callback
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from sweep.launcher import KubernetesLauncher
-
 
 class Finale(Callback):
-    """Let a launcher sum its study up at the end of the multirun."""
+    """Do something at the end of the multirun."""
 
-    def __init__(self, launcher: KubernetesLauncher) -> None:
-        self._launcher = launcher
+    def __init__(self, finish: Callable[[], None]) -> None:
+        self._finish = finish
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
-        """Finish the study."""
-        self._launcher.finish()
+        """Do it."""
+        self._finish()

@@ -184,7 +184,7 @@ class KubernetesLauncher(Launcher):
         from sweep.finale import Finale
 
         assert self.context is not None
-        self.context.callbacks.callbacks.append(Finale(self))
+        self.context.callbacks.callbacks.append(Finale(self.finish))
 
     def finish(self) -> None:
         """Sum up the study once the sweeper is done."""
