@@ -85,7 +85,7 @@ def noop(here: Stage, folder: Path, *, trials: int, jobs: int, run: int) -> None
 def large(here: Stage, folder: Path) -> None:
     """Open, submit and collect the guide's whole grid; its pods run nothing."""
     words = ["+experiment=forecast", "guide=full", *_here("large"), "hydra.launcher.detach=true"]
-    words += ["hydra.launcher.command=[true]", "-m"]
+    words += ["hydra.launcher.command=['true']", "-m"]
     took = said(here.run("-c", UNTRACKED, *words, folder=folder), expected=[DETACHED])
     (round_,) = read_rounds(open_store(here.store).at("large"))
     trials = len(round_.trials)
@@ -105,7 +105,7 @@ def large(here: Stage, folder: Path) -> None:
 def verbs(here: Stage, folder: Path, *, trials: int) -> None:
     """Ask how a study of many trials stands, then follow it to its end."""
     words = _command(
-        KNOWN, trials, "verbs", "hydra.launcher.detach=true", "hydra.launcher.command=[true]"
+        KNOWN, trials, "verbs", "hydra.launcher.detach=true", "hydra.launcher.command=['true']"
     )
     took = said(here.run(*words, folder=folder), expected=[DETACHED])
     _print(f"open and submit {trials:,} trials: {took.wall_s:.1f} s, {took.peak_mib:.0f} MiB")

@@ -172,6 +172,10 @@ def publish(study: StudyArgument, store: StoreOption = None) -> int:
     from sweep.study.studied import studied
 
     place = find_study(find_store(store, env=os.environ), study)
+    try:
+        prepare(site_again(read_rounds(place)[-1].cluster, env=os.environ))
+    except SweepError as error:  # MLflow may be reached without its cluster
+        print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
     state = studied(place, read_study(place), read_rounds(place))
     if not state.study.tracking.get("uri"):
         raise BadInput(f"study {study} is not tracked: MLflow was not installed, or not asked for")

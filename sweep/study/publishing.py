@@ -15,7 +15,7 @@ from sweep.report.export import csv_text, markdown
 from sweep.report.leaderboard import result_of
 from sweep.report.summary import Summary as Report
 from sweep.study.scoring import Crowned
-from sweep.study.showing import cast_of, shown_trials, study_info, tracker_of
+from sweep.study.showing import cast_of, reached_at, shown_trials, study_info, tracker_of
 from sweep.study.studied import Studied
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
@@ -158,7 +158,7 @@ def _log_winner(
 
 
 def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
-    uri = str(state.study.tracking["uri"])
+    uri = reached_at(str(state.study.tracking["uri"]))
     if away:
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]

@@ -174,9 +174,11 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
             wanted,
             job=request.job,
             trials=len(request.composition.trials),
-            env={**site.tracking_env, **request.env},
+            env={**site.tracking_env, **_set(request.env)},
             cwd=request.cwd,
         )
+        if tracking:
+            tracking["uri"] = site.known_to_pods(str(tracking["uri"]))
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(request.now))
     name = options.get("study")
     return Study(
@@ -207,3 +209,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
             "ranked": application is not None or request.direction is not None,
         },
     )
+
+
+def _set(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if value}

@@ -65,10 +65,13 @@ def tracker_of(study: Study) -> Tracker | None:
     theirs = os.environ.get(ENV, "")
     if theirs and without_password(theirs) == uri:
         uri = theirs
+    return open_tracker(reached_at(uri), experiment=str(study.tracking["experiment"]))
+
+
+def reached_at(uri: str) -> str:
+    """Give the address by which this process reaches a server that pods know by another."""
     address, _, way = os.environ.get(WAY, "").partition(" ")
-    if way and uri == address:
-        uri = way
-    return open_tracker(uri, experiment=str(study.tracking["experiment"]))
+    return way if way and uri == address else uri
 
 
 def study_info(study: Study) -> StudyInfo:

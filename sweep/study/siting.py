@@ -70,6 +70,13 @@ class Site:
         """Name MLflow as an environment would, for whoever has no word of their own."""
         return {"MLFLOW_TRACKING_URI": self.tracking} if self.tracking else {}
 
+    def known_to_pods(self, tracking: str) -> str:
+        """Name MLflow as pods do, where the release has two addresses of it."""
+        release = self.release
+        if release is None or tracking != release.tracking_for_people:
+            return tracking
+        return release.tracking_for_pods or tracking
+
     @property
     def note(self) -> dict[str, Value]:
         """Say what a later client needs in order to find the round's pods."""

@@ -7,6 +7,8 @@ from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, Trial
 from sweep.store import Store
 from sweep.study.showing import Cast, cast_of, parent_run, study_info, tracker_of
+from sweep.study.siting import KUBERNETES
+from sweep.tracking.address import is_server
 from sweep.worker.settling import Watcher
 
 
@@ -73,8 +75,12 @@ class InMlflow:
 def watcher_for(store: Store, study: Study, round_: Round) -> Watcher:
     """Choose who watches: MLflow where every trial is shown.
 
-    Where only the best are, the conductor writes them, who knows which these are.
+    Where only the best are, the conductor writes them, who knows which these are; as it does where
+    a pod cannot.
     """
-    if not study.tracking.get("uri") or study.tracking.get("children") != "all":
+    uri = str(study.tracking.get("uri") or "")
+    if not uri or study.tracking.get("children") != "all":
         return Silent()
+    if round_.cluster.get("kind") == KUBERNETES and not is_server(uri):
+        return Silent()  # a file of the client's, which no pod sees
     return InMlflow(store, study, cast_of(study, round_.bases, round_.trials))

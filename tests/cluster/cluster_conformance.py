@@ -71,6 +71,7 @@ class Ground(Protocol):
     """Where workers of one kind of cluster run; `folder` is one that they see too."""
 
     folder: Path
+    store: str  # address, for us and for them
     ends_s: float  # within which a round of a second ends, repeats included
 
     def open(self) -> Cluster:
@@ -265,7 +266,7 @@ def make_work(
     **config: Any,
 ) -> Work:
     """Write a study of one trial a pack, as a conductor would."""
-    store = open_store(str(ground.folder / "store"))
+    store = open_store(ground.store)
     name = f"s-{secrets.token_hex(4)}"
     study = Study(name=name, created=0.0, task=task, job="frail", directory=str(ground.folder))
     round_ = Round(

@@ -1,18 +1,26 @@
-"""A Job's pods do what every cluster does; here they are played on fake nodes."""
+"""A Job's pods do what every cluster does: those played on fake nodes, and those of real ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from cluster_conformance import WORKERS, ClusterConformance, wait_until
 from kubernetes import client, config
 from release_objects import install
+from testbed.bed import Bed
 from testbed.control import ControlPlane
+from testbed.environment import ENV, Environment
 from testbed.fake import FakeNodes
+from testbed.levers import Link
+from testbed.pods import PYTHON, Pods
+from testbed.s3 import S3Server
+from testbed.volumes import Shown
 
 from sweep.cluster import PackEvent, Work
 from sweep.cluster.api import Api
@@ -29,13 +37,15 @@ class OnPods:
 
     folder: Path
     api: Api
+    store: str
+    options: Mapping[str, Any] = field(default_factory=dict)  # of hydra.launcher
     ends_s: float = 120.0  # the Job controller waits 10 s before it repeats a pod
     opened: list[KubernetesCluster] = field(default_factory=list)
 
     def open(self) -> KubernetesCluster:
         settings = kubernetes_site(
-            {"parallelism": WORKERS, "grace_s": 5},
-            release=Release(image="registry.example/sweep:1", service_account="sweep-trainer"),
+            {"image": "registry.example/sweep:1", **self.options, "parallelism": WORKERS},
+            release=Release(service_account="sweep-trainer"),
             api=self.api,
             where="the test bed",
         ).settings
@@ -84,8 +94,48 @@ class TestFakeNodes(ClusterConformance):
     @pytest.fixture
     def ground(self, submitter: Api, fake_nodes: FakeNodes, tmp_path: Path) -> Iterator[OnPods]:
         fake_nodes.add(2)
-        ground = OnPods(tmp_path, submitter)
+        ground = OnPods(tmp_path, submitter, str(tmp_path / "store"), {"grace_s": 5})
         yield ground
-        for cluster in ground.opened:
-            if not cluster.finished:
-                cluster.stop(1.0)
+        stop(ground)
+
+
+@pytest.mark.node
+@pytest.mark.stack
+@pytest.mark.slow
+class TestRealNodes(ClusterConformance):
+    @pytest.fixture
+    def ground(
+        self,
+        pods: Pods,
+        machine_environment: Environment,
+        open_folder: tuple[Path, Shown],
+        submitter: Api,
+        minio: S3Server,
+        bed: Bed,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[OnPods]:
+        folder, shown = open_folder
+        bucket = minio.new_bucket()
+        for name, value in bucket.env.items():
+            monkeypatch.setenv(name, value)
+        with Link(minio.endpoint, address=bed.address) as link:
+            options = {
+                "image": PYTHON,
+                "pull_policy": "IfNotPresent",
+                "command": [str(Path(sys.prefix) / "bin" / "python"), "-m", "sweep.worker"],
+                "volumes": [*machine_environment.volumes, *shown.volumes],
+                "volume_mounts": [*machine_environment.shown.mounts, *shown.mounts],
+                "env": {**ENV, **bucket.at(link.url).env},
+                "resources": {"cpu": "100m", "memory": "1Gi"},
+                "grace_s": 5,
+            }
+            ground = OnPods(folder, submitter, bucket.url, options)
+            yield ground
+            stop(ground)
+        minio.drop_bucket(bucket)
+
+
+def stop(ground: OnPods) -> None:
+    for cluster in ground.opened:
+        if not cluster.finished:
+            cluster.stop(1.0)

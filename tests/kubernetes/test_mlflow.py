@@ -119,3 +119,10 @@ def test_a_killed_client_leaves_no_run_running_once_another_attached(tracked: Tr
 
     assert attached.code == 0, attached.err
     assert tracked.states() == EVERYTHING
+
+
+def test_a_person_is_led_to_an_address_for_people(tracked: Tracked) -> None:
+    ended = tracked.on_cluster.place.multirun(*THREE, study=tracked.study)
+
+    assert tracked.people.url in ended.out
+    assert tracked.pods.url not in ended.out

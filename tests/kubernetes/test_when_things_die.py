@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 
 import pytest
 from clients import Ended, finish, wait_until
@@ -78,6 +79,20 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(
     assert_whole(on_cluster, ended, 6)
 
 
+@pytest.mark.slow
+def test_a_store_that_is_away_for_a_minute_costs_nothing(
+    on_cluster: OnCluster, bucket: Bucket
+) -> None:
+    client = on_cluster.place.start(*SIX, "epoch_s=1")
+    on_cluster.wait_running(2)
+    with paused(bucket.server.process), pytest.raises(subprocess.TimeoutExpired):
+        client.wait(60)
+
+    ended = finish(client, within_s=200)
+
+    assert_whole(on_cluster, ended, 6)
+
+
 def test_the_packs_of_a_lost_node_go_to_another_round(on_cluster: OnCluster) -> None:
     client = on_cluster.place.start(
         *SIX, "epoch_s=2", "hydra.launcher.node_lost_s=1", "hydra.launcher.grace_s=1"
@@ -91,6 +106,21 @@ def test_the_packs_of_a_lost_node_go_to_another_round(on_cluster: OnCluster) -> 
     assert f"node {lost} has been silent" in ended.out
     assert sorted(job.metadata.name for job in on_cluster.jobs())[-1] == "s-r2"
     on_cluster.nodes.bring_back(lost)
+
+
+def test_a_node_that_is_deleted_costs_its_pods_a_life_and_nothing_else(
+    on_cluster: OnCluster,
+) -> None:
+    client = on_cluster.place.start(
+        *SIX, "epoch_s=2", "hydra.launcher.node_lost_s=120", "hydra.launcher.grace_s=1"
+    )
+    lost = on_cluster.wait_running(6)[0].spec.node_name
+    on_cluster.nodes.lose(lost, processes="end")
+    on_cluster.core.delete_node(lost)
+
+    ended = finish(client, within_s=280)
+
+    assert_whole(on_cluster, ended, 6)
 
 
 def test_what_a_cut_off_node_still_wrote_is_not_trained_again(on_cluster: OnCluster) -> None:

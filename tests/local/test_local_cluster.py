@@ -33,6 +33,10 @@ class Here:
     ends_s: float = 60.0
     opened: list[LocalCluster] = field(default_factory=list)
 
+    @property
+    def store(self) -> str:
+        return str(self.folder / "store")
+
     def open(self) -> LocalCluster:
         self.opened.append(LocalCluster(workers=WORKERS))
         return self.opened[-1]
