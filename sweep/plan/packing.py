@@ -47,11 +47,11 @@ def local_capacity(trials: int, *, workers: int, most: int = 16) -> int:
 
 
 def pod_capacity(trials: int, *, pods: int, lanes: int, most: int = 1000) -> int:
-    """Choose a capacity that gives each pod about four packs, for a pod takes seconds to start.
+    """Choose a capacity that gives each place for a pod two packs, for a pod takes seconds to start.
 
     A pack never has fewer trials than the pod trains at a time.
     """
-    return max(lanes, min(most, math.ceil(trials / (4 * pods))))
+    return max(lanes, min(most, math.ceil(trials / (2 * pods))))
 
 
 def _deal(group: Sequence[Trial], *, capacity: int) -> list[list[Trial]]:

@@ -44,6 +44,9 @@ class Watcher(Protocol):
 
 Train = Callable[[Trial, OnEpoch, Checkpoints], Result]
 
+TRIALS_A_FILE = 50
+PARTS_APART = 1000  # more than an attempt ever has workers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
@@ -71,13 +74,24 @@ class Assignment:
         return self.application is not None and self.application.run_on is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Writer:
-    """Where one worker of an attempt writes its records, while the attempt counts."""
+    """Where one worker of an attempt writes its records, while the attempt counts.
+
+    A bucket takes whole objects alone, so a file that grew for ever would be sent again and again:
+    a new one is begun every TRIALS_A_FILE trials.
+    """
 
     attempt: int
-    part: int
+    part: int  # of its first file; another worker of the attempt has another
     fence: Fence
+    trials: int = 0  # so far
+
+    def next_file(self, pack: int) -> str:
+        """Name the records file of the next trial."""
+        part = self.part + PARTS_APART * (self.trials // TRIALS_A_FILE)
+        self.trials += 1
+        return layout.results_key(pack, self.attempt, part)
 
 
 def settle(
@@ -88,7 +102,7 @@ def settle(
     `deaths` counts the workers that it cost so far; `first` says that nobody can have begun it
     before. ToldToStop passes, after a line that tells what was spent.
     """
-    results = layout.results_key(work.pack.number, writer.attempt, writer.part)
+    results = writer.next_file(work.pack.number)
     keeper = _keeper(work, trial, writer)
     begun = Record(
         trial=trial.number,

@@ -1,10 +1,11 @@
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plan_builders import make_trial
 
-from sweep.plan.packing import Pack, local_capacity, pack
+from sweep.plan.packing import local_capacity, pack, pod_capacity
 from sweep.plan.trial import Trial
 
 costs = st.integers(1, 1000)
@@ -96,3 +97,13 @@ def test_workers_have_eight_packs_each_where_trials_suffice(trials: int, workers
 
 def test_packs_of_a_large_study_are_full() -> None:
     assert local_capacity(46_656, workers=2) == 16
+
+
+@pytest.mark.parametrize(
+    ("trials", "pods", "lanes", "capacity"),
+    [(1, 10, 1, 1), (200, 10, 1, 10), (7, 10, 4, 4), (62_208, 10, 1, 1000)],
+)
+def test_a_pod_gets_two_packs_and_never_fewer_trials_than_it_trains_at_a_time(
+    trials: int, pods: int, lanes: int, capacity: int
+) -> None:
+    assert pod_capacity(trials, pods=pods, lanes=lanes) == capacity
