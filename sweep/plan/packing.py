@@ -47,7 +47,7 @@ def local_capacity(trials: int, *, workers: int, most: int = 16) -> int:
 
 
 def pod_capacity(trials: int, *, pods: int, lanes: int, most: int = 1000) -> int:
-    """Choose a capacity that gives each place for a pod two packs, for a pod takes seconds to start.
+    """Choose a capacity that gives each pod about two packs, for a pod takes seconds to start.
 
     A pack never has fewer trials than the pod trains at a time.
     """

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_builders import make_trial
 
-from sweep.plan.packing import local_capacity, pack, pod_capacity
+from sweep.plan.packing import Pack, local_capacity, pack, pod_capacity
 from sweep.plan.trial import Trial
 
 costs = st.integers(1, 1000)
