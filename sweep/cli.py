@@ -42,6 +42,7 @@ ContextOption = Annotated[
 ]
 StudyArgument = Annotated[str, typer.Argument(help="the study's name, as it was printed")]
 
+WIDE = 200
 ANY_WORDS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
@@ -96,7 +97,9 @@ def status(
     if not found:
         print(f"no studies in {place.url.removeprefix('file://')}")  # noqa: T201
         return 0
-    Console(highlight=False).print(table(found))
+    # A file or a pipe has no width that a row must fit in.
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, width=width).print(table(found))
     for line in (line for entry in found for line in entry.notes()):
         print(line)  # noqa: T201
     return 0

@@ -127,8 +127,9 @@ def test_the_status_of_a_store_is_a_row_a_study(
     whole, half = (
         next(row for row in out.splitlines() if row.startswith(n)) for n in ("s ", "half")
     )
-    assert whole.split() == ["s", "complete", "3/3", "0", "0", "0.25", "(1)"]
-    assert half.split()[:3] == ["half", "stopped", "1/3"]
+    started, spent = ["1970-01-01", "00:00"], ["0.00", "0.00"]
+    assert whole.split() == ["s", "complete", *started, "3/3", "0", "0", *spent, "0.25", "(1)"]
+    assert half.split()[:5] == ["half", "stopped", *started, "1/3"]
     assert "go on by `python -m sweep resume half`" in out
 
 
