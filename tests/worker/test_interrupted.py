@@ -82,12 +82,13 @@ def test_told_to_stop_again_and_again_a_trial_ends_with_the_same_bits(
         optim__lr=1e-3,
         optim__schedule__name=schedule,
         optim__schedule__patience=3,
+        train__epochs=200,  # so that it is under way when it is told, on any machine
     )
 
     for attempt in (1, 2):
         worker = start(tmp_path)
         wait_until(begun(place, attempt), worker)
-        time.sleep(draw.uniform(0.1, 0.6))
+        time.sleep(draw.uniform(0.05, 0.4))
         assert stop(worker) == Exit.TOLD_TO_STOP
         assert len(checkpoints(place)) == attempt
     code, _ = run(tmp_path)

@@ -75,6 +75,7 @@ def work(folder: Path, number: int) -> Work:
         task="script.py:frail",
         max_attempts=3,
         tracking="",
+        code="",
     )
 
 
