@@ -15,11 +15,10 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not (kube or node or stack or kueue)"
 
-# Needs Go; with root the real nodes too. See docs/testing.md. What fails is tried once more and
-# told: on a busy machine a scheduler or a kubelet may take longer than a test waits.
+# Needs Go; with root the real nodes too. See docs/testing.md.
 test-cluster: $(READY)
 	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build kube kwok coredns minio
-	$(BIN)/python -m pytest -m "kube or node or stack" --reruns 1 -rR --durations 15
+	$(BIN)/python -m pytest -m "kube or node or stack" --durations 15
 
 check: $(READY)
 	$(BIN)/ruff check
