@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = re.compile(r"(?P<name>[a-z0-9-]+)(\.(?P<namespace>[a-z0-9-]+)(\.svc(\..*)?)?)?")
 CHUNK = 1 << 16
+FAREWELL_S = 0.5
 LAST_BYTES_S = 10.0
 
 
@@ -131,6 +132,8 @@ def _hang_up(tunnel: Any) -> None:
     until = time.monotonic() + LAST_BYTES_S
     while tunnel.connected and time.monotonic() < until:
         time.sleep(0.05)
+    # It calls itself unconnected just before it answers the other side's farewell.
+    time.sleep(FAREWELL_S)
     tunnel.websocket.shutdown()
 
 
