@@ -93,7 +93,7 @@ class Sighting:
             judged = end.verdict
             if judged in (Verdict.FAIL_PACK, Verdict.FAIL_ROUND):
                 judged = Verdict.COUNT  # the Job's own word on it follows
-            if judged is Verdict.COUNT or "start" in end.text:
+            if judged is Verdict.COUNT:
                 yield PackEvent(pod.pack, Stage.NOTE, end.text)
             yield PackEvent(pod.pack, Stage.ENDED, end.text, judged, end.code)
             return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweep.errors import BadInput
 from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.budget import Budget
@@ -23,7 +24,7 @@ from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import costs_of, next_round
-from sweep.study.siting import Site, local_site, open_cluster
+from sweep.study.siting import KUBERNETES, Site, local_site, open_cluster
 from sweep.study.studied import Studied, studied
 from sweep.study.telling import announce
 
@@ -136,6 +137,11 @@ def _still_runs(study: Study, round_: Round, site: Site, console: Console) -> bo
             f"whether pods of round {round_.number} still run cannot be asked; what they write "
             "from now on does not count",
             soft_wrap=True,
+        )
+    if found and site.kind != KUBERNETES:
+        raise BadInput(
+            f"round {round_.number} of study {study.name} still runs on its cluster; end it by "
+            f"`python -m sweep cancel {study.name}`, or leave out --cluster"
         )
     return bool(found)
 
