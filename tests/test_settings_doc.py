@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from sweep.app import configs
-from sweep.launcher import LauncherConf
+from sweep.options import LauncherConf
 from sweep.schema import ADAPTERS, flatten
 from sweep.sweeper import GridConf
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from sweep.plan.application import Tree
+from sweep.plan.budget import Budget, Spent
 from sweep.plan.exits import Verdict
 
 
@@ -43,6 +44,8 @@ class Work:
     tracking: str  # MLflow's address, empty where there is none
     code: str  # hash of the bundle that workers run, empty where it is the image's
     max_attempts: int  # counted ends of one pack before it is given up
+    budget: Budget = field(default_factory=Budget)  # of the study
+    spent: Spent = field(default_factory=Spent)  # by earlier rounds
 
 
 class Cluster(Protocol):

@@ -56,6 +56,7 @@ class Round:
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from, if they do
     fences: Mapping[str, int] = field(default_factory=dict)  # records file to the bytes that count
     cluster: Mapping[str, Value] = field(default_factory=dict)  # kind, and where its Job is
+    files: Mapping[str, Value] = field(default_factory=dict)  # of data, that earlier ones lacked
 
 
 def check_study_name(name: str) -> str:
@@ -118,7 +119,7 @@ def _round_body(round_: Round) -> dict[str, Value]:
     for trial in round_.trials:
         shape = shapes.setdefault(tuple(trial.values), len(shapes))
         rows.append([trial.number, trial.base, shape, trial.same_as, *trial.values.values()])
-    return {
+    body: dict[str, Value] = {
         "format": FORMAT,
         "round": round_.number,
         "bases": [{"overrides": list(b.overrides), "config": b.config} for b in round_.bases],
@@ -130,6 +131,8 @@ def _round_body(round_: Round) -> dict[str, Value]:
         "fences": round_.fences,
         "cluster": round_.cluster,
     }
+    # Left out where there are none: the workers of an older image know no such key.
+    return {**body, "files": round_.files} if round_.files else body
 
 
 def round_from_bytes(data: bytes, *, where: str) -> Round:
@@ -151,6 +154,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
             hydra=body["hydra"],
             fences=body["fences"],
             cluster=body.get("cluster", {}),
+            files=body.get("files", {}),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CorruptPlan(f"{where}: not a round ({error!r}); restore the file") from None

@@ -16,7 +16,7 @@ from sweep.study.holding import held
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.resuming import adopt_round, exit_code
-from sweep.study.rounds import costs_of
+from sweep.study.rounds import costs_of, files_of
 from sweep.study.siting import KUBERNETES, Site, open_cluster
 from sweep.study.studied import studied
 
@@ -30,26 +30,29 @@ def attach(
     Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName, Busy,
     and BadInput where nothing of it runs.
     """
-    store = open_store(address)
-    place = find_study(store, name)
-    study = read_study(place)
-    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
-    application = application and reading(application, files)
-    rounds = read_rounds(place)
-    if rounds[-1].cluster.get("kind") != KUBERNETES:
+    if site.kind != KUBERNETES:
         raise BadInput(
             f"study {name} ran on a machine of its own, where nothing outlives its client; "
             f"`python -m sweep resume {name}` does what is left"
         )
-    state = studied(place, study, rounds)
+    store = open_store(address)
+    place = find_study(store, name)
+    study = read_study(place)
     with ExitStack() as stack:
+        alone = True
         try:
             stack.enter_context(held(place, console=console))
         except Busy as busy:
             console.print(f"{busy}; following it", soft_wrap=True, markup=False)
+            alone = False
+        rounds = read_rounds(place)  # only now: whoever held the lease may have added one
+        files = Files(cache_folder(os.environ), store, files_of(study, rounds))
+        application = application and reading(application, files)
+        state = studied(place, study, rounds)
+        if alone:
+            adopt_round(state, rounds, application, site=site, console=console)
+        else:
             plan = Outline(rounds[-1], costs_of(rounds[-1], application), {})
             workers = site.workers * site.lanes
             look_on(state, plan, cluster=open_cluster(site), workers=workers, console=console)
-            return exit_code(state)
-        adopt_round(state, rounds, application, site=site, console=console)
         return exit_code(state)

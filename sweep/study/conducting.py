@@ -12,7 +12,7 @@ from rich.console import Console
 from sweep.clock import CLOCK
 from sweep.cluster import Cluster, Work
 from sweep.errors import BadInput, Detached, Interrupted
-from sweep.plan.budget import Budget, read_budget
+from sweep.plan.budget import Budget, Spent
 from sweep.plan.round import Round, Study, round_hash
 from sweep.plan.trial import State
 from sweep.report.html import import_libraries
@@ -24,7 +24,7 @@ from sweep.study.going_on import how_to_come_back, how_to_go_on
 from sweep.study.marking import mark_cancelled
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
-from sweep.study.spending import Allowance, Meter, stop_reason
+from sweep.study.spending import Allowance, Meter, budget_of, stop_reason
 from sweep.study.studied import Studied
 
 
@@ -52,7 +52,7 @@ def conduct(
     """Run one round and wait for its end; the caller holds the study's lease.
 
     `echo` is called with each pack that ended, to show what it printed. `adopt` follows a round
-    that runs already, and starts nothing.
+    that runs already, and starts nothing; `budget` then replaces the one that it was started with.
 
     Raises Interrupted after Ctrl-C and where a person cancels, with the way to go on; Detached
     once the round runs without us, where `detach` asks for it; StoreLost, Unreachable and BadInput
@@ -61,8 +61,15 @@ def conduct(
     study = state.study
     if not plan.round.packs:  # another study had trained it all
         return Conducted(studied=state, problems={})
-    work = work_of(study, plan.round, store=_parent_address(state))
     now = CLOCK.now()
+    allowance = Allowance(budget or budget_of(study, plan.round), Meter(state.place))
+    work = work_of(
+        study,
+        plan.round,
+        store=_parent_address(state),
+        budget=allowance.budget,
+        spent=allowance.spent(state.reader.ledger, now=now),
+    )
     tally, subject = _tally(state, plan, workers=workers, now=now), _subject(state)
     parent = ParentRun(state.place, study)
     try:
@@ -76,7 +83,7 @@ def conduct(
                 state=state,
                 cluster=cluster,
                 display=display,
-                enough=_limits(state, budget),
+                enough=_limits(state, allowance),
                 echo=echo,
             )
             following.to_the_end()
@@ -118,8 +125,18 @@ def look_on(
     state.reader.look()
 
 
-def work_of(study: Study, round_: Round, *, store: str) -> Work:
-    """Describe a round to a cluster; `store` is the address of the whole store."""
+def work_of(
+    study: Study,
+    round_: Round,
+    *,
+    store: str,
+    budget: Budget | None = None,
+    spent: Spent | None = None,
+) -> Work:
+    """Describe a round to a cluster; `store` is the address of the whole store.
+
+    `spent` is what earlier rounds used up of the budget, else of the round's own.
+    """
     return Work(
         store=store,
         study=study.name,
@@ -130,6 +147,8 @@ def work_of(study: Study, round_: Round, *, store: str) -> Work:
         tracking=str(study.tracking.get("uri") or ""),
         code=str(dict(study.facts.get("code") or {}).get("bundle") or ""),
         max_attempts=_ends_of_a_pack(study, round_),
+        budget=budget or budget_of(study, round_),
+        spent=spent or Spent(),
     )
 
 
@@ -138,11 +157,9 @@ def _import_early(study: Study) -> None:
         threading.Thread(target=import_libraries, name="report", daemon=True).start()
 
 
-def _limits(state: Studied, budget: Budget | None) -> Enough:
+def _limits(state: Studied, allowance: Allowance) -> Enough:
     study = state.study
     most = study.limits.get("max_failed")
-    allowed = budget or read_budget(study.limits.get("budget") or {})
-    allowance = Allowance(allowed, Meter(state.place))
 
     def enough(state: Studied, running: Collection[int]) -> str | None:
         ledger = state.reader.ledger

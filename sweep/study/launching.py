@@ -24,9 +24,11 @@ from sweep.study.finishing import finish, give_up
 from sweep.study.going_on import how_to_go_on, who
 from sweep.study.opening import add_round, open_study
 from sweep.study.outline import Outline
+from sweep.study.rendering import render
 from sweep.study.requesting import (
     Request,
     outline_of,
+    pack_more,
     pack_up_for,
     reading_shipped,
     refuse_secrets,
@@ -35,15 +37,14 @@ from sweep.study.requesting import (
     study_of,
 )
 from sweep.study.reusing import find_taken, note_contents, take_over
-from sweep.study.rounds import next_round
-from sweep.study.shipping import is_far, send
+from sweep.study.rounds import files_of, next_round
+from sweep.study.shipping import Shipment, is_far, send
 from sweep.study.siting import (
     Site,
     check_job,
     choose_site,
     open_cluster,
     prepare,
-    render,
 )
 from sweep.study.stopping import asked_to_stop
 from sweep.study.studied import Studied, studied
@@ -132,6 +133,7 @@ def launch(
         request = reading_shipped(request, session.files)
         packs = [pack.number for round_ in session.rounds for pack in round_.packs]
         number, name = len(session.rounds) + 1, session.study.name
+        more = _more(session, request) if session.rounds else Shipment()
         contents = reuse_contents(request) if session.context else {}
         taken = find_taken(
             session.store,
@@ -150,9 +152,14 @@ def launch(
         )
         if taken:
             console.print(f"reuse    {trials(plan)}", highlight=False)
-        plan = replace(
-            plan, round=replace(plan.round, hydra=request.hydra, cluster=session.site.note)
+        send(more, store=session.store, console=console)
+        round_ = replace(
+            plan.round,
+            hydra=request.hydra,
+            cluster=session.site.note,
+            files=more.facts.get("files", {}),
         )
+        plan = replace(plan, round=round_)
         add_round(session.place, plan.round)
         session.rounds.append(plan.round)
         note_contents(
@@ -175,6 +182,14 @@ def launch(
             detach=bool(request.options.get("detach")),
             last=last,
         )
+
+
+def _more(session: Session, request: Request) -> Shipment:
+    # A later batch may name data that no earlier one did.
+    if session.site.settings is not None or is_far(session.store):
+        refuse_secrets(request)
+    known = files_of(session.study, session.rounds)
+    return pack_more(request, store=session.store, files=session.files, known=known)
 
 
 def run_rounds(
@@ -208,7 +223,7 @@ def run_rounds(
     try:
         done = follow(plan, detach=detach, adopt=adopt)
         while missing := _lost_trials(state, done, rounds[-1]):
-            plan = next_round(state, rounds, missing, application, site=site)
+            plan = next_round(state, rounds, missing, application, site=site, budget=budget)
             add_round(state.place, plan.round)
             rounds.append(plan.round)
             state.reader.fences = {**state.reader.fences, **plan.round.fences}

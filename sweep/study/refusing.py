@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sweep.errors import BadInput
 from sweep.plan.credentials import refuse, settings_in
 from sweep.plan.facets import Flat
 from sweep.plan.trial import Trial, Value
@@ -33,6 +34,15 @@ def refuse_credentials(
     for element in hydra.get("search_path", ()):
         for name, text in dict(element.get("files") or {}).items():
             refuse((f"{name}: {key}", value) for key, value in settings_in(text))
+
+
+def whole(key: str, value: Value, *, least: int) -> None:
+    """Refuse what is not a whole number of at least `least`; None passes.
+
+    Raises BadInput.
+    """
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise BadInput(f"{key}={value}: must be a whole number of at least {least}")
 
 
 def _varied(trials: Sequence[Trial]) -> Iterator[tuple[str, Value]]:

@@ -20,13 +20,10 @@ from sweep.store import Store
 from sweep.study.fetching import Files, reading
 from sweep.study.opening import surroundings
 from sweep.study.outline import Outline, grid, outline
-from sweep.study.refusing import refuse_credentials
-from sweep.study.shipping import Shipment, pack_up
+from sweep.study.refusing import refuse_credentials, whole
+from sweep.study.shipping import Shipment, data_files, pack_up
 from sweep.study.showing import choose_tracking
-from sweep.study.siting import (
-    Site,
-    whole,
-)
+from sweep.study.siting import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +84,22 @@ def pack_up_for(request: Request, *, store: Store, files: Files) -> Shipment:
         flats=flats_of(request),
         trials=request.composition.trials,
     )
+
+
+def pack_more(request: Request, *, store: Store, files: Files, known: Collection[str]) -> Shipment:
+    """Gather the files of data that a later batch names first; `known` paths are left out.
+
+    Raises BadInput.
+    """
+    found = data_files(
+        store=store,
+        application=request.application,
+        files=files,
+        flats=flats_of(request),
+        trials=request.composition.trials,
+        known=known,
+    )
+    return Shipment(files=found)
 
 
 def reuse_context(request: Request, study: Study, site: Site) -> str | None:

@@ -23,7 +23,7 @@ from sweep.study.launching import run_rounds
 from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
-from sweep.study.rounds import costs_of, next_round
+from sweep.study.rounds import costs_of, files_of, next_round
 from sweep.study.siting import KUBERNETES, Site, local_site, open_cluster
 from sweep.study.studied import Studied, studied
 from sweep.study.telling import announce
@@ -52,10 +52,10 @@ def resume(
     place = find_study(store, name)
     study = read_study(place)
     site = site or local_site(None, why="resumed")
-    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
-    application = application and reading(application, files)
     with held(place, console=console):
         rounds = read_rounds(place)
+        files = Files(cache_folder(os.environ), store, files_of(study, rounds))
+        application = application and reading(application, files)
         state = studied(place, study, rounds)
         _tell_damage(state, console)
         if _still_runs(study, rounds[-1], site, console):
@@ -77,7 +77,7 @@ def resume(
             )
             return 1
         _tell_differences(study, console)
-        plan = next_round(state, rounds, missing, application, site=site)
+        plan = next_round(state, rounds, missing, application, site=site, budget=budget)
         announce(study, plan, store=store, site=site, how="resumed, ", console=console)
         add_round(place, plan.round)
         rounds.append(plan.round)
@@ -92,7 +92,6 @@ def resume(
                 cluster=cluster,
                 site=site,
                 console=console,
-                budget=budget,
             )
         finally:
             if not cluster.lasting:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from sweep.plan.application import Application, Cost
+from sweep.plan.budget import Budget
 from sweep.plan.facets import Grid
-from sweep.plan.round import Round
-from sweep.plan.trial import Trial
+from sweep.plan.round import Round, Study
+from sweep.plan.trial import Trial, Value
 from sweep.schema import flatten
 from sweep.study.outline import Outline, outline
 from sweep.study.reading import open_ends
 from sweep.study.siting import Site
+from sweep.study.spending import BUDGET, budget_of
 from sweep.study.studied import Studied
 
 
@@ -24,8 +26,9 @@ def next_round(
     application: Application | None,
     *,
     site: Site,
+    budget: Budget | None = None,
 ) -> Outline:
-    """Plan trials of a study anew, as its next round.
+    """Plan trials of a study anew, as its next round; `budget` replaces the one it has.
 
     What older attempts add to their records from now on does not count.
     """
@@ -44,7 +47,19 @@ def next_round(
     # Workers of an earlier life may still write: what they add from now on does not count.
     fences = open_ends(state.place)
     hydra = _hydra(rounds, missing)
-    return replace(plan, round=replace(plan.round, hydra=hydra, fences=fences, cluster=site.note))
+    allowed = asdict(budget or budget_of(state.study, rounds[-1]))
+    cluster = {**site.note, BUDGET: allowed}
+    files = {path: file for each in rounds for path, file in each.files.items()}
+    round_ = replace(plan.round, hydra=hydra, fences=fences, cluster=cluster, files=files)
+    return replace(plan, round=round_)
+
+
+def files_of(study: Study, rounds: Iterable[Round]) -> dict[str, Value]:
+    """Gather the files of data that a study and its rounds name: path to sha256 and size."""
+    found: dict[str, Value] = dict(study.facts.get("files") or {})
+    for round_ in rounds:
+        found.update(round_.files)
+    return found
 
 
 def costs_of(round_: Round, application: Application | None) -> dict[int, Cost]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +36,8 @@ class DataFile:
 class Shipment:
     """What has to reach the workers, hashed and not yet sent."""
 
-    code: Code | None
-    files: Sequence[DataFile]
+    code: Code | None = None
+    files: Sequence[DataFile] = ()
 
     @property
     def facts(self) -> dict[str, Value]:
@@ -77,12 +77,30 @@ def pack_up(
         raise BadInput(f"hydra.launcher.code={code}: no such choice; there are {IMAGE}, {BUNDLE}")
     return Shipment(
         code=gather(task, root=root) if code == BUNDLE else None,
-        files=[
-            _data_file(key, path, files=files)
-            for key, path in _paths(application, flats, trials)
-            if path.startswith(S3) or is_far(store)
-        ],
+        files=data_files(
+            store=store, application=application, files=files, flats=flats, trials=trials
+        ),
     )
+
+
+def data_files(
+    *,
+    store: Store,
+    application: Application | None,
+    files: Files,
+    flats: Sequence[Flat],
+    trials: Sequence[Trial],
+    known: Collection[str] = (),
+) -> list[DataFile]:
+    """Hash the files that trials name and workers may not find; `known` paths are left out.
+
+    Raises BadInput.
+    """
+    return [
+        _data_file(key, path, files=files)
+        for key, path in _paths(application, flats, trials)
+        if path not in known and (path.startswith(S3) or is_far(store))
+    ]
 
 
 def send(shipment: Shipment, *, store: Store, console: Console) -> None:

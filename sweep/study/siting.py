@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sweep.cluster import Work
 from sweep.cluster.cpus import usable_cpus
 from sweep.cluster.local import LocalCluster
 from sweep.errors import BadInput
-from sweep.plan.budget import deadline_s, read_budget
-from sweep.plan.manifest import JobSettings, PodSettings, Resources, job, whole_cpus
+from sweep.plan.manifest import JobSettings
 from sweep.plan.trial import Value
-from sweep.tracking.address import is_server
+from sweep.study.refusing import whole
+from sweep.study.rendering import job_settings, lanes, render
 
 if TYPE_CHECKING:
     from sweep.cluster.api import Api
@@ -44,9 +44,6 @@ KEPT = (  # of hydra.launcher: what a later round needs again
     "patience_s",
     "node_lost_s",
 )
-PODS_AT_ONCE = 10  # where nobody says hydra.launcher.parallelism
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,30 +125,16 @@ def local_site(parallelism: int | None, *, why: str) -> Site:
 def kubernetes_site(
     options: Mapping[str, Value], *, release: Release, api: Api, where: str
 ) -> Site:
-    """Choose a cluster, with the release's word where a person has none.
+    """Choose a cluster.
 
     Raises BadInput for settings that no pod can have.
     """
-    resources = Resources(**_given(options.get("resources") or {}, Resources))
-    queue = options.get("queue") or release.queue or None
-    settings = JobSettings(
-        namespace=api.namespace,
-        study="",
-        round=0,
-        round_hash="",
-        packs=0,
-        parallelism=options.get("parallelism") or PODS_AT_ONCE,
-        max_ends=0,
-        pod=_pod(options, release, resources),
-        queue=queue,
-        deadline_s=_deadline(options, resources),
-        ttl_s=options.get("ttl_s"),
-    )
+    settings = job_settings(options, release=release, namespace=api.namespace)
     return Site(
         kind=KUBERNETES,
         where=where,
         workers=settings.parallelism,
-        lanes=whole_cpus(str(resources.cpu)) if _is_number(resources.cpu) else 1,
+        lanes=lanes(settings.pod.resources),
         store=release.store or None,
         tracking=release.tracking_for_pods or release.tracking_for_people or None,
         release=release,
@@ -209,26 +192,6 @@ def check_job(site: Site, work: Work) -> None:
         cluster.check(work)
 
 
-def render(settings: JobSettings, work: Work) -> Body:
-    """Render the Job of a piece of work."""
-    env = {**settings.pod.env, "SWEEP_STORE": work.store}
-    if work.code:
-        env["SWEEP_CODE"] = work.code
-    if is_server(work.tracking):
-        env["MLFLOW_TRACKING_URI"] = work.tracking
-    return job(
-        replace(
-            settings,
-            study=work.study,
-            round=work.round,
-            round_hash=work.round_hash,
-            packs=len(work.packs),
-            max_ends=work.max_attempts,
-            pod=replace(settings.pod, env=env),
-        )
-    )
-
-
 def prepare(site: Site) -> None:
     """Open the ways to store and MLflow that the site's release names.
 
@@ -242,43 +205,6 @@ def prepare(site: Site) -> None:
     open_ways(site.release, open_api(context=site.context, namespace=site.namespace))
 
 
-def whole(key: str, value: Value, *, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`; None passes.
-
-    Raises BadInput.
-    """
-    if value is not None and (not isinstance(value, int) or value < least):
-        raise BadInput(f"{key}={value}: must be a whole number of at least {least}")
-
-
-def _pod(options: Mapping[str, Value], release: Release, resources: Resources) -> PodSettings:
-    whole("hydra.launcher.grace_s", options.get("grace_s"), least=1)
-    secrets = list(options.get("env_from") or [])
-    if release.store_secret and release.store_secret not in secrets:
-        secrets.insert(0, release.store_secret)
-    env: dict[str, Value] = {}
-    if release.store_for_pods:
-        env["AWS_ENDPOINT_URL_S3"] = release.store_for_pods
-    if release.store_region:
-        env["AWS_DEFAULT_REGION"] = release.store_region
-    return PodSettings(
-        image=str(options.get("image") or release.image),
-        pull_policy=options.get("pull_policy"),
-        pull_secrets=list(options.get("pull_secrets") or []),
-        service_account=options.get("service_account") or release.service_account or None,
-        resources=resources,
-        env={**env, **dict(options.get("env") or {})},
-        env_from=secrets,
-        node_selector=dict(options.get("node_selector") or {}),
-        tolerations=list(options.get("tolerations") or []),
-        priority_class=options.get("priority_class"),
-        volumes=list(options.get("volumes") or []),
-        volume_mounts=list(options.get("volume_mounts") or []),
-        grace_s=options.get("grace_s") or 30,
-        command=list(options.get("command") or []),
-    )
-
-
 def known_context(name: str | None) -> str | None:
     """Keep a context's name where this machine's kubeconfig has it, else take its current one."""
     if name is None:
@@ -286,29 +212,3 @@ def known_context(name: str | None) -> str | None:
     from sweep.cluster.api import contexts
 
     return name if name in contexts() else None
-
-
-def _deadline(options: Mapping[str, Value], resources: Resources) -> int | None:
-    # The backstop where no client is there to see that a budget is used up.
-    whole("hydra.launcher.deadline_s", options.get("deadline_s"), least=1)
-    cpus = float(whole_cpus(resources.cpu)) if _is_number(resources.cpu) else 1.0
-    bound = deadline_s(
-        read_budget(dict(options.get("budget") or {})),
-        parallelism=options.get("parallelism") or PODS_AT_ONCE,
-        gpus=resources.gpu,
-        cpus=cpus,
-    )
-    return min((s for s in (options.get("deadline_s"), bound) if s is not None), default=None)
-
-
-def _given(values: Mapping[str, Value], kind: type[Resources]) -> dict[str, Value]:
-    known = {f.name for f in fields(kind)}
-    return {key: value for key, value in values.items() if key in known and value is not None}
-
-
-def _is_number(quantity: Value) -> bool:
-    try:
-        whole_cpus(str(quantity))
-    except ValueError:
-        return False
-    return True

@@ -7,13 +7,15 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
 from sweep.plan import layout
-from sweep.plan.budget import HOUR_S, Budget, Life, Spent, spent, used_up
+from sweep.plan.budget import HOUR_S, Budget, Life, Spent, read_budget, spent, used_up
 from sweep.plan.records import Ledger
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import State
 from sweep.store import Store
 
 LOOK_EVERY_S, LEAST_LOOK_S = 30.0, 2.0
 SHARE = 0.1  # of a budget, between two looks
+BUDGET = "budget"  # key of a study's limits, and of a round's cluster where a resume changed it
 
 Place = tuple[int, int]  # pack and attempt
 
@@ -96,6 +98,11 @@ class Meter:
             self._seen.clear()  # a view of the attempts, which are read anew
 
 
+def budget_of(study: Study, round_: Round) -> Budget:
+    """Read what a study may spend: what a resume allowed, else what it was started with."""
+    return read_budget(round_.cluster.get(BUDGET) or study.limits.get(BUDGET) or {})
+
+
 @dataclass(slots=True)
 class Allowance:
     """Tell when a study's budget is used up; asked often, it looks now and then."""
@@ -103,6 +110,10 @@ class Allowance:
     budget: Budget
     meter: Meter
     _next: float = 0.0
+
+    def spent(self, ledger: Ledger, *, now: float) -> Spent:
+        """Sum up what was held until now; nothing is read where nothing bounds the study."""
+        return Spent() if self.budget == Budget() else self.meter.spent(ledger, now=now)
 
     def check(self, ledger: Ledger, *, now: float, running: Collection[int]) -> str | None:
         """Say why the study is to stop, None while it may go on."""

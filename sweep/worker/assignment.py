@@ -18,6 +18,7 @@ from sweep.store import Store, open_store
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.opening import versions
 from sweep.study.reading import read_round, read_study
+from sweep.study.rounds import files_of
 from sweep.study.siting import KUBERNETES
 from sweep.task import Task, application_of, load_task
 from sweep.worker.notice import Notice
@@ -88,15 +89,15 @@ def get_ready(
     task = load_task(code.task, root=code.root, main=bool(round_.hydra.get("main")))
     application = application_of(task)
     if application is not None:
-        application = reading(application, _files(whole, study_))
+        application = reading(application, _files(whole, study_, round_))
     run = _trainer(round_, application) if application else _hydra_jobs(store, round_, task)
     if application is not None:
         application.warm()
     return Ready(address, store, study_, round_, application, run, versions())
 
 
-def _files(store: Store, study: Study) -> Files:
-    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
+def _files(store: Store, study: Study, round_: Round) -> Files:
+    files = Files(cache_folder(os.environ), store, files_of(study, [round_]))
     if len(files.plan) == 1:
         for path in files.plan:
             files.place(path)  # once for all children; of several each takes what it needs

@@ -166,6 +166,8 @@ def test_a_study_that_uses_up_its_budget_stops_and_goes_on_with_more(
     assert "CPU-hours are spent" in stopped.out
     assert done < 12
     assert resumed.code == 0, resumed.out + resumed.err
+    deadlines = {job.metadata.name: job.spec.active_deadline_seconds for job in on_cluster.jobs()}
+    assert 1200 < deadlines["s-r2"] < 3600, "an hour less what was spent, for up to two pods"
     records = on_cluster.place.records()
     assert {r.state for r in records.values()} == {State.COMPLETED}
     assert len(records) == 12

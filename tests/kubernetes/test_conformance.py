@@ -26,7 +26,8 @@ from sweep.cluster import PackEvent, Work
 from sweep.cluster.api import Api
 from sweep.cluster.kubernetes import KubernetesCluster
 from sweep.cluster.release import Release
-from sweep.study.siting import kubernetes_site, render
+from sweep.study.rendering import render
+from sweep.study.siting import kubernetes_site
 
 pytestmark = pytest.mark.kube
 

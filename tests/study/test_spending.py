@@ -11,9 +11,10 @@ import pytest
 from sweep.plan import layout
 from sweep.plan.budget import Budget, Spent
 from sweep.plan.records import Ledger, Line
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import Record, State
 from sweep.store.folder import FolderStore
-from sweep.study.spending import Allowance, Meter, stop_reason
+from sweep.study.spending import Allowance, Meter, budget_of, stop_reason
 
 
 class CountingStore(FolderStore):
@@ -233,3 +234,29 @@ def test_what_is_known_is_written_down_only_when_there_is_more(store: FolderStor
     meter.keep()
 
     assert layout.SPENDING not in store.sizes("")
+
+
+def test_a_resume_s_budget_replaces_the_study_s_for_whoever_conducts_the_round() -> None:
+    study = Study(
+        name="s",
+        created=0.0,
+        task="",
+        job="",
+        limits={"budget": {"gpu_hours": 1, "cpu_hours": None}},
+    )
+    first = Round(number=1, bases=[], trials=[], packs=[])
+    more = {"budget": {"gpu_hours": 5.0, "cpu_hours": None}}
+    second = Round(number=2, bases=[], trials=[], packs=[], cluster=more)
+
+    assert budget_of(study, first) == Budget(gpu_hours=1)
+    assert budget_of(study, second) == Budget(gpu_hours=5.0)
+
+
+def test_what_was_spent_is_not_looked_for_where_nothing_bounds_it(store: CountingStore) -> None:
+    claim(store)
+    reads = list(store.reads)
+
+    spent = Allowance(Budget(), Meter(store)).spent(Ledger(), now=200.0)
+
+    assert spent == Spent()
+    assert store.reads == reads
