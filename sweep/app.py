@@ -16,6 +16,7 @@ from sweep.plan.application import (
     Application,
     Checkpoints,
     Cost,
+    Decision,
     Epoch,
     OnEpoch,
     Result,
@@ -117,10 +118,9 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
     from sweep.train import loop, story
 
-    def tell(epoch: story.Epoch) -> bool:
+    def tell(epoch: story.Epoch) -> Decision:
         metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
-        on_epoch(Epoch(epoch.number, metrics))
-        return False
+        return on_epoch(Epoch(epoch.number, metrics))
 
     trained = loop.train(schema.parse(tree), on_epoch=tell, checkpoints=checkpoints)
     weights: bytes | None = None
@@ -136,6 +136,7 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
         failure=trained.failure,
         weights=weights,
         device=trained.device,
+        checkpoint=trained.checkpoint,
     )
 
 
@@ -192,9 +193,10 @@ def _grid_hint() -> str:
     return f"one trial; add -m to run the grid: {grid}"
 
 
-def _print_epoch(epoch: Epoch) -> None:
+def _print_epoch(epoch: Epoch) -> Decision:
     scores = ", ".join(f"{name} {value:.4g}" for name, value in epoch.metrics.items())
     print(f"epoch {epoch.number}: {scores}", flush=True)  # noqa: T201
+    return Decision.GO_ON
 
 
 DATA_KEYS = tuple(key for key in schema.ADAPTERS if key.startswith("data."))

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
+    from sweep.plan.story import Decided
     from sweep.plan.trial import Record, Value
     from sweep.ranges import Texts
     from sweep.search.space import Axis, Branch, Point, Space
     from sweep.search.stops import Stops
-    from sweep.search.strategy import Decision, Strategy, Tried
+    from sweep.search.strategy import Strategy, Tried
 
 ALL = 10**9  # as many as a strategy has to offer
 
@@ -260,7 +261,7 @@ def record_of(item: JobReturn, *, number: int) -> Record:
     return Record(number, State.COMPLETED, number_of(value))
 
 
-def _tell(decisions: Sequence[Decision], told: int) -> int:
+def _tell(decisions: Sequence[Decided], told: int) -> int:
     for item in decisions[told:]:
         section = f"section {item.section}" if item.section else "the conclusion"
         _say(f"decided  {item.stage}: {item.decided}\n         {section}: {item.guide}")

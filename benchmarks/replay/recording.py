@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sweep.plan.application import Decision, Epoch
 from sweep.search.blind import Random
 from sweep.search.space import Choice, Point, Space, identity
 
@@ -141,7 +142,12 @@ def _train(base: Mapping[str, Any], epochs: int, task: tuple[Point, int]) -> dic
     point, seed = task
     flat = {**flatten(base), **point, "train.seed": seed, "train.epochs": epochs}
     spent = [time.process_time()]
-    result = run(unflatten(flat), lambda _: spent.append(time.process_time()))
+
+    def tell(_: Epoch) -> Decision:
+        spent.append(time.process_time())
+        return Decision.GO_ON
+
+    result = run(unflatten(flat), tell)
     history = result.history
     worst = 1e9  # of an epoch that a diverged training never reached
     fill = [worst] * (epochs - len(history["val_loss"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from sweep.plan.facets import Facet, Flat
@@ -35,6 +36,7 @@ class Result:
     weights: bytes | None = None  # in a form that the application itself reads
     device: str = "cpu"
     value: Value = None  # what the task returned, encoded; None: the objective
+    checkpoint: bytes | None = None  # of a PAUSED trial: what `Checkpoints.last` gives it later
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,17 @@ class Epoch:
     metrics: Mapping[str, float]
 
 
-OnEpoch = Callable[[Epoch], None]
+class Decision(StrEnum):
+    """What becomes of a trial after an epoch."""
+
+    GO_ON = "go on"
+    PAUSE = "pause"  # rest at this epoch's end, with a checkpoint
+    STOP = "stop"  # train no more: somebody ended the study
+
+
+# Asked after each epoch; where a trial goes on at an epoch's end, about that epoch once more: what
+# was to rest there rests. After its last epoch a trial is over, whatever the answer.
+OnEpoch = Callable[[Epoch], Decision]
 
 
 class Checkpoints(Protocol):

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 STUDY = "study.json"
+SEARCH = "search.json"
+STORY = "story.json"
 STOP = "stop.json"
 BEST = "best.json"
 BASELINES = "baselines.json"

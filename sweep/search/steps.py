@@ -6,11 +6,12 @@ import math
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 
+from sweep.plan.story import Decided
 from sweep.plan.trial import Value
 from sweep.search.ladder import ladder, nearest, place
 from sweep.search.sentences import Sentence
 from sweep.search.space import Point, Space, identity, same
-from sweep.search.strategy import Decision, Tried
+from sweep.search.strategy import Tried
 
 Stage = Generator[list[Point], list[Tried], None]  # asks for configurations, is told their results
 
@@ -21,7 +22,7 @@ class Walk:
 
     space: Space
     start: Point
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
     seen: list[Tried] = field(default_factory=list)  # in the order of the walk
     places: dict[Hashable, Tried] = field(default_factory=dict)  # the same, by configuration
     best: Tried = field(init=False)
@@ -140,7 +141,7 @@ class Walk:
             **({of: [item.point.get(of) for item in trials]} if of else {}),
             **numbers,
         }
-        self.decisions.append(Decision(stage, *guide, evidence, decided))
+        self.decisions.append(Decided(stage, *guide, evidence, decided))
 
 
 def words(point: Point) -> str:

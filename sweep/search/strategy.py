@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sweep.plan.trial import Record, State, Value
+from sweep.plan.story import Decided
+from sweep.plan.trial import Record, State
 from sweep.search.space import Point, identity
 
 
@@ -27,23 +28,12 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """One step of a strategy, for people: why, on what evidence, and what followed."""
-
-    stage: str
-    section: int  # of the guide; 0: its conclusion
-    guide: str  # the guide's own words
-    evidence: Mapping[str, Value]  # numbers, with the trials that they are of
-    decided: str
-
-
-@dataclass(frozen=True, slots=True)
 class Next:
     """What to try next; nothing: wait for what runs, or, where it is over, stop."""
 
     points: tuple[Point, ...] = ()
     over: bool = False
-    decisions: tuple[Decision, ...] = ()  # all so far, the first first
+    decisions: tuple[Decided, ...] = ()  # all so far, the first first
 
 
 class Strategy(Protocol):

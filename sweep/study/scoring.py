@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sweep.errors import SweepError
 from sweep.plan import layout
-from sweep.plan.application import Application, Tree, Winner
+from sweep.plan.application import Application, Decision, Tree, Winner
 from sweep.plan.trial import Value
 from sweep.schema import flatten
 from sweep.store import Store
@@ -48,7 +48,7 @@ def _weights(
         return store.read(layout.weights_key(number))
     except KeyError:
         say(f"trial {number} is trained again from its seed: its weights were not kept")
-    again = application.run(tree, lambda _: None)
+    again = application.run(tree, lambda _: Decision.GO_ON)
     if again.weights is None:
         raise SweepError(f"trial {number} did not complete when it was trained again")
     store.write(layout.weights_key(number), again.weights)

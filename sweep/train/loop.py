@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.plan.application import Checkpoints
+from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Failure, State
 from sweep.train import checkpoint, data, device, model
@@ -32,30 +32,34 @@ class Trained:
     device: str
     failure: Failure | None = None
     weights: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)  # of the best epoch
+    checkpoint: bytes | None = None  # of a trial that rests
 
 
 def train(
     settings: Settings,
     *,
-    on_epoch: Callable[[Epoch], bool] | None = None,
+    on_epoch: Callable[[Epoch], Decision] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train one configuration on its data and keep the weights of its best epoch.
 
-    `on_epoch` is called after each epoch; where it returns True training stops there, and the
-    trial is CANCELLED unless that epoch was its last anyway. Equal settings give equal bits on one
-    processor, whatever ran before in this process, and from whichever step of `checkpoints` it
-    goes on; the caller sets the number of threads.
+    `on_epoch` is asked after each epoch; where a trial goes on at an epoch's end, about that epoch
+    once more. Where it answers STOP the trial is CANCELLED; where it answers PAUSE it is PAUSED,
+    with a checkpoint of the epoch's end; unless that epoch was its last anyway. Equal settings give
+    equal bits on one processor, whatever ran before in this process, and from whichever step of
+    `checkpoints` it goes on; the caller sets the number of threads.
     A trial that diverges is INFEASIBLE at once, with the epoch and a remedy: a result, no error.
     Raises BadInput for data that cannot be used.
     """
-    options = settings.train
     feed, windows = open_feed(settings)
     bench = set_up(settings, feed=feed, starts=windows.train)
-    patience = math.inf if options.patience is None else options.patience
     story, part = _begin(bench, checkpoints)
-    state, failure = State.COMPLETED, None
-    for number in range(len(story.epochs) + 1, options.epochs + 1):
+    state: State | None = None
+    failure: Failure | None = None
+    if part == BEGINNING and story.epochs:  # a checkpoint that was kept where the trial rests
+        state = _asked(on_epoch, story, settings)
+    while state is None:
+        number = len(story.epochs) + 1
         try:
             train_loss, lr = one_epoch(
                 bench,
@@ -69,18 +73,25 @@ def train(
         except Diverged as error:
             text = f"{error} in epoch {number}"
             state, failure = State.INFEASIBLE, Failure(type="Diverged", text=text, remedy=REMEDY)
-            break
+            continue
         part = BEGINNING
         story = story.after(
             bench.network, settings=settings, train_loss=train_loss, score=score, lr=lr
         )
-        stop = on_epoch is not None and on_epoch(story.epochs[-1])
-        if story.progress.stale >= patience:
-            break
-        if stop and number < options.epochs:
-            state = State.CANCELLED
-            break
+        state = _asked(on_epoch, story, settings)
     return _trained(bench, story, state=state, failure=failure)
+
+
+def _asked(
+    on_epoch: Callable[[Epoch], Decision] | None, story: Story, settings: Settings
+) -> State | None:
+    """Tell how the trial ends after its newest epoch; None: it goes on."""
+    options = settings.train
+    told = on_epoch(story.epochs[-1]) if on_epoch is not None else Decision.GO_ON
+    patience = math.inf if options.patience is None else options.patience
+    if story.progress.stale >= patience or len(story.epochs) >= options.epochs:
+        return State.COMPLETED
+    return {Decision.PAUSE: State.PAUSED, Decision.STOP: State.CANCELLED}.get(told)
 
 
 def _begin(bench: Bench, checkpoints: Checkpoints | None) -> tuple[Story, Part]:
@@ -100,8 +111,7 @@ def _keeper(
 
     def keep(part: Part) -> None:
         if checkpoints.wanted():
-            kept = checkpoint.to_bytes(bench, story=story, part=part, data=_data(bench))
-            checkpoints.keep(kept)
+            checkpoints.keep(checkpoint.to_bytes(bench, story=story, part=part, data=_data(bench)))
 
     return keep
 
@@ -128,4 +138,7 @@ def _trained(bench: Bench, story: Story, *, state: State, failure: Failure | Non
         device=device.model_name(bench.feed.values.device),
         failure=failure,
         weights=story.weights if feasible else {},
+        checkpoint=checkpoint.to_bytes(bench, story=story, part=BEGINNING, data=_data(bench))
+        if state is State.PAUSED
+        else None,
     )

@@ -16,7 +16,14 @@ from omegaconf import OmegaConf
 from sweep.clock import CLOCK
 from sweep.errors import StoreLost
 from sweep.plan import layout
-from sweep.plan.application import Application, Checkpoints, Epoch, OnEpoch, Result
+from sweep.plan.application import (
+    Application,
+    Checkpoints,
+    Decision,
+    Epoch,
+    OnEpoch,
+    Result,
+)
 from sweep.plan.packing import Pack
 from sweep.plan.records import to_line
 from sweep.plan.round import Round, Study, digest, set_values
@@ -203,8 +210,9 @@ def _train(
     spent: Callable[[], Seconds],
     fence: Fence,
 ) -> Record:
-    def tell(epoch: Epoch) -> None:
+    def tell(epoch: Epoch) -> Decision:
         work.watcher.epoch(trial, epoch)
+        return Decision.GO_ON
 
     try:
         if keeper is not None:

@@ -24,6 +24,7 @@ from sweep.plan.application import (
     ATTRIBUTE,
     Application,
     Cost,
+    Decision,
     Epoch,
     OnEpoch,
     Result,
@@ -45,7 +46,7 @@ def frail(cfg: DictConfig) -> float | None:
 
     tree = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(tree, dict)
-    return run({str(key): value for key, value in tree.items()}, lambda _: None).objective
+    return run({str(key): value for key, value in tree.items()}, lambda _: Decision.GO_ON).objective
 
 
 def run(tree: Tree, on_epoch: OnEpoch) -> Result:

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_builders import GUIDE, START, completed, diverged, search
 
+from sweep.plan.story import Decided
 from sweep.plan.trial import Record
 from sweep.search import sentences
 from sweep.search.space import Choice, Point, Space
 from sweep.search.staged import Staged
-from sweep.search.strategy import Decision, best_of
+from sweep.search.strategy import best_of
 
 
 def landscape(point: Point) -> float:
@@ -43,13 +44,13 @@ SHAKES = with_curves([0.5, 0.2, 0.6, 0.2], [0.5, 0.3, 0.2, 0.21])
 IMPROVES = with_curves([0.5, 0.4, 0.3, 0.2], [0.5, 0.4, 0.3, 0.2])
 
 
-def told(answer: Callable[[Point], Any], *, space: Space = GUIDE, **start: Any) -> list[Decision]:
+def told(answer: Callable[[Point], Any], *, space: Space = GUIDE, **start: Any) -> list[Decided]:
     _, last = search(Staged(space, {**START, **start}), answer, trials=400)
     assert last.over
     return list(last.decisions)
 
 
-def about(stage: str, decisions: list[Decision]) -> list[Decision]:
+def about(stage: str, decisions: list[Decided]) -> list[Decided]:
     return [item for item in decisions if item.stage == stage]
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sweep.plan.application import Decision
 from sweep.plan.settings import Schedule, Settings
 from sweep.plan.trial import State
 from sweep.train.loop import Trained, train
@@ -195,13 +196,29 @@ def test_only_the_epochs_that_are_left_are_told(make_settings: Make) -> None:
     config = make_settings(train={"epochs": EPOCHS})
     told: list[int] = []
 
-    def tell(epoch: Epoch) -> bool:
+    def tell(epoch: Epoch) -> Decision:
         told.append(epoch.number)
-        return False
+        return Decision.GO_ON
 
     train(config, on_epoch=tell, checkpoints=Pocket(last=kept_at(config, 3 * STEPS + 1)))
 
     assert told == [4, 5]
+
+
+def test_a_trial_that_rests_goes_on_with_the_same_bits(make_settings: Make) -> None:
+    config = make_settings(train={"epochs": EPOCHS})
+
+    resting = train(config, on_epoch=pausing_at(2))
+    again = train(config, on_epoch=pausing_at(2), checkpoints=Pocket(last=resting.checkpoint))
+    whole = train(config, on_epoch=pausing_at(EPOCHS), checkpoints=Pocket(last=again.checkpoint))
+
+    assert [resting.state, again.state] == [State.PAUSED, State.PAUSED]
+    assert len(resting.history["val_loss"]) == len(again.history["val_loss"]) == 2
+    assert same(whole, train(config))
+
+
+def pausing_at(epochs: int) -> Callable[[Epoch], Decision]:
+    return lambda epoch: Decision.PAUSE if epoch.number >= epochs else Decision.GO_ON
 
 
 def about_of(kept: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sweep.errors import BadInput
+from sweep.plan.application import Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train import model
@@ -154,9 +155,9 @@ def test_bad_data_are_the_persons_error_and_never_infeasible(make_settings: Make
 def test_a_caller_may_stop_after_an_epoch(make_settings: Make) -> None:
     seen: list[Epoch] = []
 
-    def stop_at_two(epoch: Epoch) -> bool:
+    def stop_at_two(epoch: Epoch) -> Decision:
         seen.append(epoch)
-        return epoch.number == 2
+        return Decision.STOP if epoch.number == 2 else Decision.GO_ON
 
     trained = train(make_settings(train={"epochs": 5}), on_epoch=stop_at_two)
 
@@ -166,10 +167,12 @@ def test_a_caller_may_stop_after_an_epoch(make_settings: Make) -> None:
     assert trained.history["lr"] == [epoch.lr for epoch in seen]
 
 
-def test_a_stop_after_the_last_epoch_is_no_stop(make_settings: Make) -> None:
-    trained = train(make_settings(train={"epochs": 2}), on_epoch=lambda epoch: epoch.number == 2)
+@pytest.mark.parametrize("answer", [Decision.STOP, Decision.PAUSE])
+def test_after_the_last_epoch_nothing_is_decided(make_settings: Make, answer: Decision) -> None:
+    trained = train(make_settings(train={"epochs": 1}), on_epoch=lambda _: answer)
 
     assert trained.state is State.COMPLETED
+    assert trained.checkpoint is None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
