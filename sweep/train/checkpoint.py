@@ -50,7 +50,7 @@ def to_bytes(bench: Bench, *, story: Story, part: Part, data: str) -> bytes:
     arrays: Arrays = {ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
     arrays |= {NETWORK + name: array for name, array in model.arrays(bench.network).items()}
     arrays |= {BEST + name: array for name, array in story.weights.items()}
-    for index, state in bench.optimizer.state_dict()["state"].items():
+    for index, state in enumerate(bench.optimizer.states()):
         for key, value in state.items():
             arrays[f"{OPTIMIZER}{index}/{key}"] = value.cpu().numpy()
     buffer = io.BytesIO()
@@ -76,18 +76,15 @@ def restore(bench: Bench, *, data: str, kept: bytes) -> tuple[Story, Part]:
             plateau=Plateau(**about["plateau"]),
         )
         part = Part(**about["part"])
+        states = _optimizer_state(arrays)
+        bench.optimizer.check(states)
     except NoCheckpoint:
         raise
     except UNREADABLE as error:
         raise NoCheckpoint(f"it cannot be read ({type(error).__name__}: {error})") from None
     network = {name: torch.tensor(array) for name, array in _below(NETWORK, arrays).items()}
     bench.network.load_state_dict(network)
-    bench.optimizer.load_state_dict(
-        {
-            "state": _optimizer_state(arrays),
-            "param_groups": bench.optimizer.state_dict()["param_groups"],
-        }
-    )
+    bench.optimizer.restore(states)
     return story, part
 
 

@@ -1,32 +1,170 @@
-"""Make the optimiser of a configuration."""
+"""Move the weights of one trial by torch's optimisers, without importing its compiler.
+
+A `torch.optim.Optimizer` imports torch._dynamo when it is made, over a second of every process
+that trains; the functions that it calls for a step do not. State has torch's names and bits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
 import torch
-import torch._dynamo  # any optimiser imports it, 1.4 s: here, so that a warm parent pays once
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from sweep.plan.settings import Optim
 from sweep.train import model
 
+State = dict[str, Tensor]
 
-def build(optim: Optim, *, network: nn.Module) -> torch.optim.Optimizer:
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters under one weight decay, and the state of each."""
+
+    params: Sequence[nn.Parameter]
+    weight_decay: float
+    states: Sequence[State]
+
+
+Rule = Callable[[Group, float], None]  # takes one step of a group at a rate
+
+
+@dataclass(slots=True)
+class Optimizer:
+    """Parameters, their state, and the rule that moves both."""
+
+    groups: Sequence[Group]
+    rule: Rule
+    rate: float = field(default=0.0)  # of the next step
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for group in self.groups:
+            for parameter in group.params:
+                parameter.grad = None
+
+    def step(self) -> None:
+        """Move every parameter along its gradient."""
+        with torch.no_grad():
+            for group in self.groups:
+                if group.params:
+                    self.rule(group, self.rate)
+
+    def states(self) -> list[State]:
+        """Give the state of each parameter, in the order of the groups."""
+        return [state for group in self.groups for state in group.states]
+
+    def check(self, states: Mapping[int, State]) -> None:
+        """Compare what was kept with what this optimiser keeps.
+
+        Raises ValueError where places, names or shapes differ.
+        """
+        if _shapes(states) != _shapes(dict(enumerate(self.states()))):
+            raise ValueError("it is of another optimiser")
+
+    def restore(self, states: Mapping[int, State]) -> None:
+        """Put states back by the place of their parameter."""
+        for place, own in enumerate(self.states()):
+            for name, tensor in states.get(place, {}).items():
+                own[name].copy_(tensor)
+
+
+def build(optim: Optim, *, network: nn.Module) -> Optimizer:
     """Make the optimiser; weight decay is torch's: coupled, and decoupled for AdamW."""
+    rule, names = _rule(optim)
     groups = [
-        {"params": model.penalised(network), "weight_decay": optim.weight_decay},
-        {"params": model.exempt(network), "weight_decay": 0.0},
+        Group(params, decay, [_fresh(p, names, name=optim.name) for p in params])
+        for params, decay in (
+            (model.penalised(network), optim.weight_decay),
+            (model.exempt(network), 0.0),
+        )
     ]
-    # fused and single-tensor kernels were the fastest on one CPU thread for these few tensors.
-    if optim.name == "adam":
-        return torch.optim.Adam(groups, lr=optim.lr, fused=True)
-    if optim.name == "adamw":
-        return torch.optim.AdamW(groups, lr=optim.lr, fused=True)
+    return Optimizer(groups, rule, optim.lr)
+
+
+# fused and single-tensor kernels were the fastest on one CPU thread for these few tensors.
+def _rule(optim: Optim) -> tuple[Rule, Sequence[str]]:
+    """Choose the rule by name, and what it keeps of each parameter beside the count of steps."""
+
+    def by_adam(group: Group, rate: float) -> None:
+        adam(
+            list(group.params),
+            _gradients(group),
+            _kept(group, "exp_avg"),
+            _kept(group, "exp_avg_sq"),
+            [],
+            _kept(group, "step"),
+            fused=True,
+            decoupled_weight_decay=optim.name == "adamw",
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=group.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def by_rmsprop(group: Group, rate: float) -> None:
+        rmsprop(
+            list(group.params),
+            _gradients(group),
+            _kept(group, "square_avg"),
+            [],
+            [],
+            _kept(group, "step"),
+            foreach=False,
+            lr=rate,
+            alpha=0.99,
+            eps=1e-8,
+            weight_decay=group.weight_decay,
+            momentum=0.0,
+            centered=False,
+        )
+
+    def by_sgd(group: Group, rate: float) -> None:
+        # From zeros momentum begins as torch's does: with the first gradient.
+        buffers: list[Tensor | None] = [*_kept(group, "momentum_buffer")] if optim.momentum else []
+        sgd(
+            list(group.params),
+            _gradients(group),
+            buffers,
+            fused=True,
+            weight_decay=group.weight_decay,
+            momentum=optim.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    if optim.name in ("adam", "adamw"):
+        return by_adam, ("step", "exp_avg", "exp_avg_sq")
     if optim.name == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=optim.lr, foreach=False)
-    return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)
+        return by_rmsprop, ("step", "square_avg")
+    return by_sgd, ("momentum_buffer",) if optim.momentum else ()
 
 
-def set_rate(optimizer: torch.optim.Optimizer, *, rate: float) -> None:
-    """Set the learning rate of all parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _fresh(parameter: nn.Parameter, names: Sequence[str], *, name: str) -> State:
+    # The fused kernels count steps beside the weights, RMSprop's counts on the processor.
+    place = parameter.device if name != "rmsprop" else torch.device("cpu")
+    values = {key: torch.zeros_like(parameter, requires_grad=False) for key in names}
+    return values | ({"step": torch.zeros((), device=place)} if "step" in names else {})
+
+
+def _gradients(group: Group) -> list[Tensor]:
+    return [parameter.grad for parameter in group.params if parameter.grad is not None]
+
+
+def _kept(group: Group, name: str) -> list[Tensor]:
+    return [state[name] for state in group.states]
+
+
+def _shapes(states: Mapping[int, State]) -> dict[tuple[int, str], torch.Size]:
+    return {
+        (place, name): tensor.shape for place, own in states.items() for name, tensor in own.items()
+    }

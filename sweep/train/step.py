@@ -15,6 +15,7 @@ from sweep.plan.settings import Settings
 from sweep.train import draws, model, optimizer
 from sweep.train.feed import Feed
 from sweep.train.model import Moment, Network
+from sweep.train.optimizer import Optimizer
 from sweep.train.schedule import Plateau, factor
 
 EXPLODED = 1000.0  # times the loss of predicting the mean: beyond it a trial is infeasible
@@ -30,7 +31,7 @@ class Bench:
 
     settings: Settings
     network: Network
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     feed: Feed
     starts: NDArray[np.int64]  # of the training windows
     limit: float  # a loss above it is divergence
@@ -87,7 +88,7 @@ def one_epoch(
             progress=(step + 1) / len(batches),
             plateau=plateau,
         )
-        optimizer.set_rate(bench.optimizer, rate=lr)
+        bench.optimizer.rate = lr
         inputs, targets = bench.feed.batch(starts)
         forecast = network(inputs, moment=Moment(options.seed, epoch, step))
         loss = _loss(forecast, targets, kind=options.loss)

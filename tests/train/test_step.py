@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from sweep.plan.settings import Optim, Settings
+from sweep.plan.settings import Settings
 from sweep.train import model, optimizer
 from sweep.train.feed import Feed, open_feed
 from sweep.train.schedule import Plateau
@@ -128,17 +131,56 @@ def test_the_epochs_loss_is_the_mean_over_all_windows(make_settings: Make) -> No
     assert mean == pytest.approx(expected)
 
 
-def test_the_optimisers_are_the_librarys(make_settings: Make) -> None:
-    network = model.build(make_settings(), device=CPU)
+@pytest.mark.parametrize(
+    ("optim", "theirs"),
+    [
+        ({"name": "adam"}, torch.optim.Adam),
+        ({"name": "adam", "weight_decay": 0.1}, torch.optim.Adam),
+        ({"name": "adamw", "weight_decay": 0.1}, torch.optim.AdamW),
+        ({"name": "rmsprop", "weight_decay": 0.1}, torch.optim.RMSprop),
+        ({"name": "sgd"}, torch.optim.SGD),
+        ({"name": "sgd", "momentum": 0.9, "weight_decay": 0.1}, torch.optim.SGD),
+    ],
+)
+def test_an_optimiser_moves_weights_as_the_librarys_does_bit_for_bit(
+    make_settings: Make, optim: dict[str, Any], theirs: type[torch.optim.Optimizer]
+) -> None:
+    settings = make_settings(optim={"lr": 0.01, **optim})
+    network, reference = (model.build(settings, device=CPU) for _ in range(2))
+    ours = optimizer.build(settings.optim, network=network)
+    decay = settings.optim.weight_decay
+    library = theirs(
+        [
+            {"params": model.penalised(reference), "weight_decay": decay},
+            {"params": model.exempt(reference), "weight_decay": 0.0},
+        ],
+        lr=0.01,
+        **({"momentum": settings.optim.momentum} if settings.optim.momentum else {}),
+        **({"foreach": False} if settings.optim.name == "rmsprop" else {"fused": True}),
+    )
 
-    made = {
-        name: type(optimizer.build(Optim(name=name), network=network))  # type: ignore[arg-type]
-        for name in ("adam", "adamw", "rmsprop", "sgd")
-    }
+    for step in range(30):
+        x = torch.from_numpy(np.random.default_rng(step).normal(size=(4, 12, 6))).float()
+        for module, stepper in ((network, ours), (reference, library)):
+            stepper.zero_grad()
+            module(x).square().mean().backward()
+            stepper.step()
 
-    assert made == {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-        "sgd": torch.optim.SGD,
-    }
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter, reference.get_parameter(name)), name
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    code = """
+import sys
+import torch
+from sweep.train import loop, optimizer
+from sweep.plan.settings import Optim
+network = torch.nn.Linear(2, 2)
+for name in ("adam", "adamw", "rmsprop", "sgd"):
+    stepper = optimizer.build(Optim(name=name), network=network)
+    network(torch.ones(1, 2)).sum().backward()
+    stepper.step()
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
