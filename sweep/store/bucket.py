@@ -8,9 +8,11 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
@@ -39,8 +41,10 @@ LONGEST_WAIT_S = 5.0
 NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")
 WRITER = "sweep-writer"  # metadata: tells a write whose answer was lost from another's
 BUSY = frozenset({408, 409, 429})  # 409: two conditional writes at the same time
+ABSENT = 404
 BEYOND = 416  # nothing is there from `start` on
 FULL = 507
+CHUNK = 1 << 20
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -73,6 +77,15 @@ class Found:
     etag: str = ""  # '' for an object that is absent
     writer: str = ""  # what `put` was told
     age_s: float = 0.0  # by the store's clock, whole seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an object is at the moment, without its content."""
+
+    size: int  # bytes
+    etag: str
+    version: str  # '' where the bucket keeps none
 
 
 class Clients:
@@ -155,6 +168,33 @@ class Bucket:
                 return Found(body.read(), answer["ETag"], _writer(answer), _age_s(answer))
 
         return self._patiently(request, key)
+
+    def look(self, key: str) -> Standing:
+        """Say what an object is; KeyError where it is absent."""
+
+        def request() -> Standing:
+            try:
+                answer = self.clients.mine().head_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if _status(error) == ABSENT:  # an answer without a body, and so without a code
+                    raise KeyError(key) from None
+                raise
+            version = str(answer.get("VersionId") or "")
+            return Standing(answer["ContentLength"], str(answer["ETag"]), version)
+
+        return self._patiently(request, key)
+
+    def save(self, key: str, target: Path, *, of: Standing) -> None:
+        """Write an object's content to a file; Changed where it is another one by now."""
+        which = {"VersionId": of.version} if of.version else {"IfMatch": of.etag}
+
+        def request() -> None:
+            answer = self.clients.mine().get_object(Bucket=self.name, Key=key, **which)
+            with closing(answer["Body"]) as body, target.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK):
+                    file.write(chunk)
+
+        self._patiently(request, key)
 
     def put(self, key: str, data: bytes, *, writer: str = "", over: Found | None = None) -> str:
         """Write an object, and return its ETag.

@@ -57,7 +57,7 @@ class S3Store:
         name, _, prefix = address.removeprefix("s3://").partition("/")
         prefix = f"{prefix.strip('/')}/".lstrip("/")
         if patience_s is None:
-            patience_s = _patience_s(os.environ)
+            patience_s = patience_of(os.environ)
         bucket = Bucket.reach(name, env=os.environ, patience_s=patience_s)
         try:
             next(bucket.impatient(FIRST_PATIENCE_S).pages(prefix, MaxKeys=1))
@@ -167,7 +167,11 @@ class S3Store:
             self._whole._check_leases()
 
 
-def _patience_s(env: Mapping[str, str]) -> float:
+def patience_of(env: Mapping[str, str]) -> float:
+    """Read for how many seconds a store that is away is waited for.
+
+    Raises BadInput.
+    """
     text = env.get(PATIENCE) or str(PATIENCE_S)
     try:
         patience_s = float(text)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.errors import BadInput, StoreLost
 from sweep.plan.application import Application, Checkpoints, OnEpoch, Result, Scores, Tree, Winner
@@ -20,9 +20,11 @@ from sweep.schema import flatten
 from sweep.store import Store
 from sweep.study.uploading import download, hash_file
 
+if TYPE_CHECKING:
+    from sweep.store.bucket import Bucket
+
 S3 = "s3://"
 CACHE = "SWEEP_CACHE"
-SERVER_FAULT = 500  # HTTP statuses from here on are not the asker's mistake
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
@@ -119,33 +121,30 @@ def reading(application: Application, files: Files) -> Application:
 def fetch_s3(address: str, *, cache: Path, expected: str | None = None) -> Path:
     """Read an object of S3 into the cache, again only once it has changed there.
 
-    Endpoint, region and credentials are boto3's own. Raises BadInput where it cannot be read, or
-    has another content than the plan expects; StoreLost where S3 does not answer.
+    A server that is away is waited for, as the store is. Raises BadInput where it cannot be read,
+    or has another content than the plan expects; StoreLost where S3 stays away.
     """
     bucket, _, key = address.removeprefix(S3).partition("/")
     if not bucket or not key:
         raise BadInput(f"{address}: write s3://BUCKET/KEY")
-    client = _s3()
-    from botocore.exceptions import BotoCoreError, ClientError
+    from sweep.store.bucket import Changed, Refused
 
+    place = _bucket(bucket, address)
     try:
-        head = client.head_object(Bucket=bucket, Key=key)
-        tag = str(head["ETag"])
-        version = [bucket, key, tag, str(head.get("VersionId"))]
+        found = place.look(key)
+        version = [bucket, key, found.etag, found.version or "None"]
         name = hashlib.sha256("\n".join(version).encode()).hexdigest()
         cached = cache / "s3" / name / key.rpartition("/")[2]
-        if not cached.is_file() or cached.stat().st_size != head["ContentLength"]:
-            args = {"VersionId": head["VersionId"]} if head.get("VersionId") else {"IfMatch": tag}
-            _write(cached, lambda target: _get(client, bucket, key, args, target))
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= SERVER_FAULT:
-            raise StoreLost(f"{address} cannot be read: {error}") from None
+        if not cached.is_file() or cached.stat().st_size != found.size:
+            _write(cached, lambda target: place.save(key, target, of=found))
+    except KeyError:
         raise BadInput(
-            f"{address} cannot be read ({error.response['Error'].get('Code')}); check the address, "
-            "AWS_ENDPOINT_URL and the credentials"
+            f"{address} cannot be read: it does not exist; check the address and AWS_ENDPOINT_URL"
         ) from None
-    except BotoCoreError as error:
-        raise StoreLost(f"{address} cannot be read: {error}") from None
+    except Changed:
+        raise BadInput(f"{address} changes while it is read; wait until it is written") from None
+    except Refused as error:
+        raise BadInput(f"{address} cannot be read: {error}") from None
     if expected is not None and hash_file(cached)[0] != expected:
         raise BadInput(
             f"{address} has another content than when the study was planned; restore it, or start "
@@ -154,19 +153,13 @@ def fetch_s3(address: str, *, cache: Path, expected: str | None = None) -> Path:
     return cached
 
 
-def _get(client: Any, bucket: str, key: str, args: Mapping[str, str], target: Path) -> None:
-    body = client.get_object(Bucket=bucket, Key=key, **args)["Body"]
-    with target.open("wb") as file:
-        for chunk in body.iter_chunks(1 << 20):
-            file.write(chunk)
-
-
-def _s3() -> Any:
+def _bucket(name: str, address: str) -> Bucket:
     try:
-        import boto3
+        from sweep.store.bucket import Bucket
+        from sweep.store.s3 import patience_of
     except ImportError:
-        raise BadInput("an s3:// address needs boto3; install it, or name a file") from None
-    return boto3.session.Session().client("s3")  # the default one would keep older credentials
+        raise BadInput(f"{address} needs boto3; install it, or name a file") from None
+    return Bucket.reach(name, env=os.environ, patience_s=patience_of(os.environ))
 
 
 def _write(cached: Path, fill: Callable[[Path], None]) -> None:

@@ -51,6 +51,8 @@ def frail(cfg: DictConfig) -> float | None:
 
 def run(tree: Tree, on_epoch: OnEpoch) -> Result:
     draws = random.Random(f"{tree['train']['seed']} {tree['x']}")
+    if tree.get("path"):
+        Path(tree["path"]).read_bytes()
     history: dict[str, list[float | None]] = {"loss": [], "noise": []}
     for number in range(1, tree["epochs"] + 1):
         time.sleep(tree["epoch_s"])
@@ -160,6 +162,7 @@ setattr(
         shape=Facet(("epochs",), lambda config: int(config["epochs"])),
         cost=Facet(("epochs",), cost),
         data=Facet((), data),
+        paths=("path",),
         warm=nothing,
         run=run,
         baselines=baselines,

@@ -11,6 +11,7 @@ from clients import APPLICATIONS, finish
 from on_cluster import OnCluster
 
 from sweep.plan.trial import State
+from sweep.study.reading import read_rounds
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hydra"))
 from environments import NotInstallable, extended
@@ -62,6 +63,21 @@ def test_hydra_s_basic_sweeper_is_served_batch_by_batch(on_cluster: OnCluster) -
     assert ended.code == 0, ended.err
     assert sorted(job.metadata.name for job in on_cluster.jobs()) == ["s-r1", "s-r2"]
     assert sorted(on_cluster.place.records()) == [0, 1, 2, 3]
+
+
+def test_data_that_a_later_batch_names_first_is_uploaded_with_it(on_cluster: OnCluster) -> None:
+    for name in ("a.csv", "b.csv"):
+        (on_cluster.place.folder / name).write_text(name)
+
+    ended = on_cluster.place.multirun(
+        "hydra/sweeper=basic", "hydra.sweeper.max_batch_size=1", "path=a.csv,b.csv", ON_PODS
+    )
+
+    assert ended.code == 0, ended.err
+    assert "b.csv uploaded" in ended.out
+    first, second = read_rounds(on_cluster.place.store.at("s"))
+    assert (list(first.files), list(second.files)) == ([], ["b.csv"])
+    assert {r.state for r in on_cluster.place.records().values()} == {State.COMPLETED}
 
 
 def test_hydra_s_basic_sweeper_is_left_by_a_failed_trial(on_cluster: OnCluster) -> None:

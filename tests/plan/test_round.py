@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sweep.plan.round import (
     check_study_name,
     digest,
     round_from_bytes,
+    round_hash,
     round_to_bytes,
     set_values,
     study_from_bytes,
@@ -146,3 +148,12 @@ def test_another_name_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "forecast-3f2a", "a" * 40])
 def test_a_label_is_a_name(name: str) -> None:
     assert check_study_name(name) == name
+
+
+def test_a_round_without_files_of_its_own_is_written_as_before_there_were_any() -> None:
+    file = {"a.csv": {"sha256": "0" * 64, "size": 1}}
+    with_one = replace(SMALL, files=file)
+
+    assert "files" not in json.loads(round_to_bytes(SMALL))
+    assert read_round(round_to_bytes(with_one)).files == file
+    assert round_hash(with_one) != round_hash(SMALL)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from testbed.levers import Link
 
 from sweep.errors import BadInput, StoreLost
 from sweep.study.fetching import Files, cache_folder, fetch_s3
@@ -69,10 +71,24 @@ def test_a_server_that_does_not_answer_is_nobody_s_mistake(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("SWEEP_STORE_PATIENCE_S", "0.1")
 
-    with pytest.raises(StoreLost, match="cannot be read"):
+    with pytest.raises(StoreLost, match="did not answer for 0 s"):
         fetch_s3(f"{bucket.url}/a", cache=tmp_path)
+
+
+def test_a_server_that_comes_back_is_waited_for(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = put(bucket, b"first")
+    with Link(bucket.endpoint) as link, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", link.url)
+        with link.refusing():
+            fetched = pool.submit(fetch_s3, address, cache=tmp_path)
+            with pytest.raises(TimeoutError):
+                fetched.result(timeout=0.5)
+
+        assert fetched.result(timeout=60).read_bytes() == b"first"
 
 
 @pytest.mark.parametrize("address", ["s3://", "s3://bucket", "s3://bucket/", "s3:///key"])

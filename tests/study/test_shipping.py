@@ -22,7 +22,7 @@ from sweep.plan.trial import Trial
 from sweep.store.folder import FolderStore
 from sweep.study import uploading
 from sweep.study.fetching import Files, reading
-from sweep.study.shipping import Shipment, pack_up, send
+from sweep.study.shipping import Shipment, data_files, pack_up, send
 
 PART = shared.DATA_PART_BYTES
 
@@ -202,6 +202,22 @@ def test_nothing_is_uploaded_to_a_store_of_this_machine(tmp_path: Path) -> None:
     shipment = prepared(store, str(make_file(tmp_path / "a.csv")))
 
     assert (shipment.files, shipment.facts) == ([], {})
+
+
+def test_a_later_batch_brings_what_no_earlier_one_named(tmp_path: Path, store: FarStore) -> None:
+    first, second = make_file(tmp_path / "a.csv"), make_file(tmp_path / "b.csv", 10)
+    trials = [Trial(i, 0, {"data.path": str(path)}) for i, path in enumerate((first, second))]
+
+    found = data_files(
+        store=store,
+        application=APPLICATION,
+        files=Files(tmp_path, store),
+        flats=[],
+        trials=trials,
+        known={str(first)},
+    )
+
+    assert [file.path for file in found] == [str(second)]
 
 
 def test_an_application_reads_where_the_file_is_and_keeps_its_settings(
