@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     build = verbs.add_parser("build", help="build what comes as Go modules, install packages")
     build.add_argument("modules", nargs="*", metavar="MODULE", help="default: all")
+    build.add_argument("--images", action="store_true", help="make the containers' images too")
     verbs.add_parser("up", help="start a cluster that stands until `down`; print its kubeconfig")
     verbs.add_parser("env", help="print what a shell has to evaluate to use it")
     verbs.add_parser("down", help="take it down")
@@ -47,11 +48,11 @@ def _run(parsed: argparse.Namespace) -> int:
         asyncio.run(play(parsed.file))
         return 0
     if parsed.verb == "build":
-        return _build(parsed.modules)
+        return _build(parsed.modules, images=parsed.images)
     return _stand(parsed.verb)
 
 
-def _build(modules: list[str]) -> int:
+def _build(modules: list[str], *, images: bool) -> int:
     from testbed import binaries, packages
 
     for module in modules or binaries.modules():
@@ -61,7 +62,23 @@ def _build(modules: list[str]) -> int:
     left = packages.install()
     if left:
         print(f"not installed, tests that need them are skipped: {' '.join(left)}")
+    if images:
+        _make_images()
     return 0
+
+
+def _make_images() -> None:
+    from testbed.base_image import python_image
+    from testbed.real import missing_for_real_nodes
+    from testbed.trainer_image import build_trainer
+
+    missing = missing_for_real_nodes()
+    if missing:
+        print(f"no images are made: {missing}")
+        return
+    started = time.monotonic()
+    built = build_trainer(python_image())
+    print(f"{built.name} ({time.monotonic() - started:.0f} s)", flush=True)
 
 
 def _stand(verb: str) -> int:

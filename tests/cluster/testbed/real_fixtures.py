@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from testbed.volumes import Shown
 
 NODES = 2
-ARGUMENTS = {  # of the Dockerfile
-    "TORCH_INDEX": "",  # nothing but this machine's own package index may be asked
-    "SWEEP_BUILD_ID": "of-a-test",
-    "SWEEP_VERSION": "0.0.0",
-    "SWEEP_GIT_SHA": "0" * 40,
-}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -47,7 +41,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with suppress(BedError):  # told by the tests that need it
         base = python_image()
         if "trainer" in wanted:
-            build_trainer(base, arguments=ARGUMENTS)
+            build_trainer(base)
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +117,6 @@ def trainer(real_nodes: RealNodes) -> Trainer:
     from testbed.trainer_image import build_trainer
 
     base = python_image()
-    built = build_trainer(base, arguments=ARGUMENTS)
+    built = build_trainer(base)
     node = real_nodes.add([shell_image(), base], built=built)
     return Trainer(image=built.name, node=node.name)

@@ -17,11 +17,17 @@ from testbed.snapshots import BuiltImage, Layer
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "localhost/sweep-trainer"
+ARGUMENTS: Mapping[str, str] = {  # of the Dockerfile
+    "TORCH_INDEX": "",  # nothing but this machine's own package index may be asked
+    "SWEEP_BUILD_ID": "of-a-test",
+    "SWEEP_VERSION": "0.0.0",
+    "SWEEP_GIT_SHA": "0" * 40,
+}
 # This machine's own way to its package index and the certificates that it trusts.
 BORROWED = (Path("/etc/pip.conf"), Path("/etc/ssl/certs"))
 
 
-def build_trainer(base: Image, *, arguments: Mapping[str, str]) -> BuiltImage:
+def build_trainer(base: Image, *, arguments: Mapping[str, str] = ARGUMENTS) -> BuiltImage:
     """Build the image of the working tree on a base; layers are kept on this machine.
 
     `arguments` are the Dockerfile's. Raises BedError with the end of what the build said.
