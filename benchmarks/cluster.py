@@ -4,9 +4,9 @@
 
 `noop`: trials that do nothing, from the command to its end, beside as many Jobs of one trial each
 in the same cluster, ten pods at a time. The pods of those Jobs start the same script, once a trial;
-then once more at best, where they run nothing at all: the least that any Job costs. `large`: a study
-of the whole grid is opened, submitted, and its (synthetic) records collected. `verbs`: `status` and
-`attach` on a study of 10,000 trials.
+then once more at best, where they run nothing at all: the least that any Job costs. `large`: a
+study of the whole grid is opened, submitted, and its (synthetic) records collected. `verbs`:
+`status` and `attach` on a study of 10,000 trials.
 """
 
 from __future__ import annotations
