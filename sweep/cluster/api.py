@@ -40,6 +40,16 @@ class Away(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, Any]
+    body: Mapping[str, Any] | None = None
+    content: str = ""  # type of the body
+    timeout_s: float = READ_S
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """One namespace; paths are relative to it where they do not begin with '/'."""
 
@@ -52,21 +62,21 @@ class Api:
 
         Raises Refused and Away, as all methods here do.
         """
-        return self._json("GET", path, query=query, timeout_s=timeout_s)
+        return self._json(_Request("GET", path, query, timeout_s=timeout_s))
 
     def create(self, path: str, body: Mapping[str, Any], *, dry: bool = False) -> Body:
         """Create an object; `dry` only asks whether the server would take it."""
         query = {"dryRun": "All"} if dry else {}
-        return self._json("POST", path, query=query, body=body, content=JSON)
+        return self._json(_Request("POST", path, query, body, JSON))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Body:
         """Merge a part into an object."""
-        return self._json("PATCH", path, body=body, content=MERGE)
+        return self._json(_Request("PATCH", path, {}, body, MERGE))
 
     def delete(self, path: str, *, propagation: str = "Foreground") -> None:
         """Delete an object and what depends on it; one that is gone already is no error."""
         try:
-            self._json("DELETE", path, query={"propagationPolicy": propagation})
+            self._json(_Request("DELETE", path, {"propagationPolicy": propagation}))
         except Refused as error:
             if error.status != 404:
                 raise
@@ -113,7 +123,7 @@ class Api:
         """Yield the lines of an answer as they come: a watch, or a pod's log."""
         from urllib3.exceptions import HTTPError
 
-        response = self._ask("GET", path, query=query, timeout_s=timeout_s)
+        response = self._ask(_Request("GET", path, query, timeout_s=timeout_s))
         try:
             unread = b""
             for chunk in response.response.stream(1 << 16, decode_content=True):
@@ -126,54 +136,35 @@ class Api:
         finally:
             response.response.close()
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content: str = "",
-        timeout_s: float = READ_S,
-    ) -> Body:
+    def _json(self, request: _Request) -> Body:
         from urllib3.exceptions import HTTPError
 
         try:
-            answer = self._ask(
-                method, path, query=query, body=body, content=content, timeout_s=timeout_s
-            )
-            data: bytes = answer.read()
+            data: bytes = self._ask(request).read()
         except (HTTPError, OSError) as error:
             raise Away(f"{self.where}: the answer broke off ({type(error).__name__})") from error
         found = json.loads(data)
         assert isinstance(found, dict)
         return found
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content: str = "",
-        timeout_s: float = READ_S,
-    ) -> Any:
+    def _ask(self, asked: _Request) -> Any:
         from urllib3.exceptions import HTTPError
 
         # Untyped on purpose: the typed models cost a second of import and reject unknown fields.
-        words = [(key, _word(value)) for key, value in (query or {}).items() if value != ""]
-        headers = {"Accept": JSON, **({"Content-Type": content} if content else {})}
+        words = [(key, _word(value)) for key, value in asked.query.items() if value != ""]
+        headers = {"Accept": JSON}
+        if asked.content:
+            headers["Content-Type"] = asked.content
         request = self.client.param_serialize(
-            method,
-            self._path(path),
+            asked.method,
+            self._path(asked.path),
             query_params=words,
             header_params=headers,
-            body=body,
+            body=asked.body,
             auth_settings=["BearerToken"],
         )
         try:
-            response = self.client.call_api(*request, _request_timeout=(CONNECT_S, timeout_s))
+            response = self.client.call_api(*request, _request_timeout=(CONNECT_S, asked.timeout_s))
             if response.status >= 400:
                 raise _refusal(response.status, response.read(), self.where)
         except (HTTPError, OSError) as error:

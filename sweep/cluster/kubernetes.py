@@ -12,7 +12,7 @@ from typing import TypeVar
 from sweep.cluster import PackEvent, Work
 from sweep.cluster.api import Api, Away, Body, Refused
 from sweep.cluster.following import Change, Follower
-from sweep.cluster.queueing import JOB_UID, Line, queue_of, workloads_path
+from sweep.cluster.queueing import JOB_UID, Line, Places, queue_of, workloads_path
 from sweep.cluster.sighting import Sighting
 from sweep.errors import BadInput, Unreachable
 from sweep.plan import diagnosis
@@ -46,6 +46,7 @@ class KubernetesCluster:
     _news: queue.Queue[Change] = field(default_factory=queue.Queue)
     _followers: list[Follower] = field(default_factory=list)
     _sight: Sighting | None = None
+    _places: Places | None = None
 
     def submit(self, work: Work) -> None:
         """Create the round's Job; one that exists is taken for ours if its round is the same.
@@ -106,6 +107,7 @@ class KubernetesCluster:
             except queue.Empty:
                 break
             events.extend(self._sight.take(change))
+        self._ask_for_the_place()
         events.extend(self._sight.overdue())
         self._check_contact()
         return events
@@ -176,6 +178,9 @@ class KubernetesCluster:
             ),
         ]
         self._followers += self._queue_follower(self.job)
+        self._places = (
+            Places(self.api, line.queue, self.job["metadata"]["uid"]) if line.queue else None
+        )
         for follower in self._followers:
             follower.start()
 
@@ -188,6 +193,14 @@ class KubernetesCluster:
             return []
         selector = f"{JOB_UID}={job['metadata']['uid']}"
         return [Follower("queue", self.api, path, self._news, selector=selector)]
+
+    def _ask_for_the_place(self) -> None:
+        assert self._sight is not None
+        line = self._sight.line
+        if self._places is None or line.waits_since is None:
+            return
+        before = self._places.ask(now=time.monotonic())
+        line.before = line.before if before is None else before
 
     def _check_queue(self, body: Body) -> None:
         name = queue_of(body)

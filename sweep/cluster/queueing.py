@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sweep.cluster.api import Api, Body, Refused
+from sweep.cluster.api import Api, Away, Body, Refused
 from sweep.plan.manifest import QUEUE_LABEL
 
 GROUP = "kueue.x-k8s.io"
+VISIBILITY = f"visibility.{GROUP}"  # an API of Kueue's own, which a cluster may lack
 JOB_UID = f"{GROUP}/job-uid"  # label by which Kueue marks the Workload of a Job
 TOLD_AFTER_S = 5.0  # a shorter wait is no news
+ASK_EVERY_S, ANSWER_S = 10.0, 5.0
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -26,12 +29,13 @@ class Line:
     queue: str = ""
     waits_since: float | None = None
     why: str = ""
-    _told: set[str] = field(default_factory=set)  # of this wait
+    before: int | None = None  # Jobs that come first, where Kueue tells
+    _told: set[tuple[str, int | None]] = field(default_factory=set)  # of this wait
 
     def take_job(self, job: Body, *, now: float) -> None:
         """Learn whether the Job is suspended."""
         if not self.queue or not job["spec"].get("suspend"):
-            self.waits_since = None
+            self.waits_since = self.before = None
         elif self.waits_since is None:
             self.waits_since = now
 
@@ -47,11 +51,52 @@ class Line:
             return f"queue {self.queue} admitted the Job" if told else None
         if not self.why and (self._told or now - self.waits_since < TOLD_AFTER_S):
             return None
-        kind = _NUMBERS.sub("", self.why)  # "1 more needed" is no news after "2 more needed"
+        # "1 more needed" is no news after "2 more needed"; another place in the line is.
+        kind = (_NUMBERS.sub("", self.why), self.before)
         if kind in self._told:
             return None
         self._told.add(kind)
-        return f"the Job waits in queue {self.queue}" + (f": {self.why}" if self.why else "")
+        place = "" if self.before is None else f", {_others(self.before)} before it"
+        return f"the Job waits in queue {self.queue}{place}" + (f": {self.why}" if self.why else "")
+
+
+@dataclass
+class Places:
+    """Ask Kueue now and then for the place of a Job in its queue, as long as it answers."""
+
+    api: Api
+    queue: str
+    uid: str  # of the Job
+    _next: float = 0.0
+    _path: str | None = None
+
+    def ask(self, *, now: float) -> int | None:
+        """Count the Jobs of its queue that come first; None where it is not time, or not known."""
+        if now < self._next:
+            return None
+        self._next = now + ASK_EVERY_S
+        try:
+            self._path = self._path or self._find()
+            found = self.api.get(self._path, timeout_s=ANSWER_S)
+        except Refused:  # it has no such API, or we may not ask it
+            self._next = math.inf
+            return None
+        except Away:
+            return None
+        return place_of(found, uid=self.uid)
+
+    def _find(self) -> str:
+        version = self.api.get(f"/apis/{VISIBILITY}", timeout_s=ANSWER_S)["preferredVersion"]
+        return f"{VISIBILITY}_{version['version']}/localqueues/{self.queue}/pendingworkloads"
+
+
+def place_of(summary: Body, *, uid: str) -> int | None:
+    """Read how many Workloads of a queue come before that of a Job; None where it is not there."""
+    for workload in summary.get("items") or ():
+        owners = workload["metadata"].get("ownerReferences") or ()
+        if any(owner.get("uid") == uid for owner in owners):
+            return int(workload.get("positionInLocalQueue", 0))
+    return None
 
 
 def waits_for(workload: Body) -> str:
@@ -85,6 +130,10 @@ def workloads_path(api: Api) -> str | None:
             return None
         raise
     return f"{GROUP}_{found['preferredVersion']['version']}/workloads"
+
+
+def _others(count: int) -> str:
+    return {0: "none", 1: "1 other"}.get(count, f"{count} others")
 
 
 def _holds(condition: Body | None) -> bool:

@@ -91,3 +91,14 @@ def test_what_does_not_compile_is_told(build: binaries.Builder) -> None:
 
     with pytest.raises(BedError, match="undefined: nonsense"):
         build.binary("tiny")
+
+
+def test_the_program_before_the_newest_is_kept_for_another_checkout(
+    build: binaries.Builder,
+) -> None:
+    programs = []
+    for word in ("first", "second", "third"):
+        write(build.sources / "tiny", says=word)
+        programs.append(build.binary("tiny"))
+
+    assert [program.exists() for program in programs] == [False, True, True]

@@ -10,11 +10,13 @@ import pytest
 from clients import Place
 from on_cluster import OnCluster
 from release_objects import install
+from tracked import Tracked
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from testbed.control import ControlPlane
     from testbed.fake import FakeNodes
+    from testbed.mlflow_server import MlflowServer
     from testbed.s3 import Bucket, S3Server
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -56,3 +58,17 @@ def on_cluster(
         client=api_client,
         nodes=fake_nodes,
     )
+
+
+@pytest.fixture
+def tracked(on_cluster: OnCluster, mlflow_stack: MlflowServer) -> Iterator[Tracked]:
+    """Let the release name an MLflow server, by one Link for pods and one for people."""
+    from testbed.levers import Link
+
+    with Link(mlflow_stack.uri) as pods, Link(mlflow_stack.uri) as people:
+        release = {"tracking.pods": pods.url, "tracking.people": people.url}
+        on_cluster.core.patch_namespaced_config_map(
+            "sweep-release", on_cluster.namespace, {"data": release}
+        )
+        on_cluster.place.extra = {**on_cluster.place.extra, "FRAIL_TRACKED": "1"}
+        yield Tracked(on_cluster, mlflow_stack, f"s-{on_cluster.namespace}", pods, people)

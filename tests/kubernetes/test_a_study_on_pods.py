@@ -48,18 +48,6 @@ def test_detach_leaves_the_job_and_attach_finishes_the_study(on_cluster: OnClust
     assert len(on_cluster.place.records()) == 2
 
 
-def test_a_killed_client_costs_nothing(on_cluster: OnCluster) -> None:
-    client = on_cluster.place.start("x=1,2,3", "epoch_s=1")
-    on_cluster.wait_running()
-    kill(client)
-
-    attached = on_cluster.place.verb("attach", "s")
-
-    assert attached.code == 0, attached.err
-    assert on_cluster.place.ended() == [0, 1, 2]
-    assert set(on_cluster.place.begun().values()) == {1}
-
-
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(on_cluster: OnCluster) -> None:
     client = on_cluster.place.start("x=1,2", "epoch_s=1")
     on_cluster.wait_running()
@@ -88,23 +76,6 @@ def test_cancel_ends_the_pods_and_resume_does_the_rest(on_cluster: OnCluster) ->
     assert [job.metadata.name for job in on_cluster.jobs()][-1] == "s-r2"
     assert {record.state for record in records.values()} == {State.CANCELLED}
     assert len(records) == 4
-
-
-def test_a_job_deleted_by_hand_is_resumed_without_repeating_work(on_cluster: OnCluster) -> None:
-    client = on_cluster.place.start(
-        "x=1,2,3,4", "epoch_s=0.5", "hydra.launcher.pack.size=4", "hydra.launcher.parallelism=1"
-    )
-    wait_until(lambda: on_cluster.place.planned() and len(on_cluster.place.records()) >= 1)
-    on_cluster.batch.delete_namespaced_job("s-r1", on_cluster.namespace)
-    first = finish(client)
-    before = set(on_cluster.place.records())
-
-    resumed = on_cluster.place.verb("resume", "s")
-
-    assert "deleted by somebody" in first.out
-    assert resumed.code == 0, resumed.err
-    assert sorted(on_cluster.place.records()) == [0, 1, 2, 3]
-    assert all(on_cluster.place.begun()[number] == 1 for number in before)
 
 
 def _numbers(on_cluster: OnCluster, study: str) -> dict[int, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.cluster.queueing import TOLD_AFTER_S, Line, waits_for
+from sweep.cluster.queueing import TOLD_AFTER_S, Line, place_of, waits_for
 
 NO_ROOM = (
     "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor any, "
@@ -47,6 +47,33 @@ def test_a_reason_is_told_once_whatever_its_numbers() -> None:
     line.take_workloads([make_workload(QuotaReserved=("False", NO_ROOM.format(1)))])
 
     assert line.news(now=60.0) is None
+
+
+def test_the_place_in_the_queue_is_told_and_told_again_once_it_changes() -> None:
+    line = make_line(why="the reason")
+    line.before = 2
+    told = [line.news(now=0.0), line.news(now=1.0)]
+
+    line.before = 0
+    told.append(line.news(now=2.0))
+
+    assert told == [
+        "the Job waits in queue team, 2 others before it: the reason",
+        None,
+        "the Job waits in queue team, none before it: the reason",
+    ]
+
+
+def test_a_job_s_place_is_that_of_the_workload_which_it_owns() -> None:
+    def pending(uid: str, place: int) -> dict[str, Any]:
+        owned = {"metadata": {"name": "w", "ownerReferences": [{"kind": "Job", "uid": uid}]}}
+        return {**owned, "positionInLocalQueue": place, "positionInClusterQueue": 7}
+
+    summary = {"items": [pending("a", 0), pending("b", 1), {"metadata": {"name": "alone"}}]}
+
+    assert place_of(summary, uid="b") == 1
+    assert place_of(summary, uid="c") is None
+    assert place_of({}, uid="a") is None
 
 
 def test_another_reason_is_told_too() -> None:

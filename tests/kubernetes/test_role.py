@@ -26,6 +26,7 @@ ELSEWHERE: set[Right] = {
     # A bed without Kueue has no Workloads: test_queue.py.
     ("kueue.x-k8s.io", "workloads", "list"),
     ("kueue.x-k8s.io", "workloads", "watch"),
+    ("visibility.kueue.x-k8s.io", "localqueues/pendingworkloads", "get"),
     # Asked for beside `get` where a connection becomes a websocket, and in no log of its own.
     ("", "pods/portforward", "create"),
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
-
 import pytest
 from clients import Ended, finish, wait_until
 from on_cluster import OnCluster
@@ -17,19 +14,6 @@ from sweep.plan.trial import State
 pytestmark = [pytest.mark.kube, pytest.mark.stack]
 
 SIX = ("x=1,2,3,4,5,6", "epoch_s=0.5", "hydra.launcher.pack.size=1")
-
-
-def test_killed_pods_start_again_and_nothing_is_lost(on_cluster: OnCluster) -> None:
-    client = on_cluster.place.start(*SIX)
-    pods = on_cluster.wait_running(4)
-    for pod in random.Random(0).sample(pods, 2):
-        on_cluster.core.delete_namespaced_pod(
-            pod.metadata.name, on_cluster.namespace, grace_period_seconds=1
-        )
-
-    ended = finish(client)
-
-    assert_whole(on_cluster, ended, 6)
 
 
 def test_a_pod_killed_for_memory_is_told_and_its_trial_goes_on(on_cluster: OnCluster) -> None:
@@ -54,18 +38,6 @@ def test_an_evicted_pod_is_replaced_and_not_counted(on_cluster: OnCluster) -> No
     assert not job.status.failed_indexes
 
 
-def test_a_restarted_api_server_costs_nothing(
-    on_cluster: OnCluster, control_plane: ControlPlane
-) -> None:
-    client = on_cluster.place.start(*SIX, "epoch_s=1")
-    on_cluster.wait_running()
-    control_plane.apiserver.restart()
-
-    ended = finish(client)
-
-    assert_whole(on_cluster, ended, 6)
-
-
 def test_a_store_that_is_away_for_a_while_costs_nothing(
     on_cluster: OnCluster, bucket: Bucket
 ) -> None:
@@ -75,50 +47,6 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(
         wait_until(lambda: not bucket.server.process.alive)
 
     ended = finish(client)
-
-    assert_whole(on_cluster, ended, 6)
-
-
-@pytest.mark.slow
-def test_a_store_that_is_away_for_a_minute_costs_nothing(
-    on_cluster: OnCluster, bucket: Bucket
-) -> None:
-    client = on_cluster.place.start(*SIX, "epoch_s=1")
-    on_cluster.wait_running(2)
-    with paused(bucket.server.process), pytest.raises(subprocess.TimeoutExpired):
-        client.wait(60)
-
-    ended = finish(client, within_s=200)
-
-    assert_whole(on_cluster, ended, 6)
-
-
-def test_the_packs_of_a_lost_node_go_to_another_round(on_cluster: OnCluster) -> None:
-    client = on_cluster.place.start(
-        *SIX, "epoch_s=2", "hydra.launcher.node_lost_s=1", "hydra.launcher.grace_s=1"
-    )
-    lost = on_cluster.wait_running(6)[0].spec.node_name
-    on_cluster.nodes.lose(lost, processes="end")
-
-    ended = finish(client, within_s=240)
-
-    assert_whole(on_cluster, ended, 6)
-    assert f"node {lost} has been silent" in ended.out
-    assert sorted(job.metadata.name for job in on_cluster.jobs())[-1] == "s-r2"
-    on_cluster.nodes.bring_back(lost)
-
-
-def test_a_node_that_is_deleted_costs_its_pods_a_life_and_nothing_else(
-    on_cluster: OnCluster,
-) -> None:
-    client = on_cluster.place.start(
-        *SIX, "epoch_s=2", "hydra.launcher.node_lost_s=120", "hydra.launcher.grace_s=1"
-    )
-    lost = on_cluster.wait_running(6)[0].spec.node_name
-    on_cluster.nodes.lose(lost, processes="end")
-    on_cluster.core.delete_node(lost)
-
-    ended = finish(client, within_s=280)
 
     assert_whole(on_cluster, ended, 6)
 

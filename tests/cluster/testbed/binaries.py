@@ -59,9 +59,10 @@ class Builder:
         return place
 
     def _drop_older(self, module: str, *, kept: Path) -> None:
-        for folder in self.cache.glob(f"{module}-*"):
-            if folder != kept and folder.is_dir():
-                shutil.rmtree(folder, ignore_errors=True)
+        # The one before may still be used, by another checkout.
+        others = [each for each in self.cache.glob(f"{module}-*") if each != kept and each.is_dir()]
+        for folder in sorted(others, key=lambda each: each.stat().st_mtime)[:-1]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(go: str, folder: Path, place: Path) -> None:

@@ -27,6 +27,7 @@ KUBERNETES_SERVICE = "10.96.0.1"  # the first of them
 ISSUER = "https://kubernetes.default.svc"
 NODE_GRACE_S = 16  # of silence before NotReady; 50 by default, 8 flaps on a busy machine
 TOLERATION_S = 3  # then its pods are deleted; 300 by default
+REPEAT_S = 1  # before a Job replaces a pod that failed; 10 in any other cluster
 QUICK = ("--kube-api-qps=200", "--kube-api-burst=400")  # with the defaults Jobs crawl
 HEALTH_S = 2.0
 
@@ -191,6 +192,7 @@ class ControlPlane:
             "--node-monitor-period=1s",
             *QUICK,
             ready=f"https://127.0.0.1:{port}/healthz",
+            env={"TESTBED_JOB_REPEAT": f"{REPEAT_S}s"},
         )
 
     def _scheduler(self) -> Process:
@@ -205,10 +207,18 @@ class ControlPlane:
             ready=f"https://127.0.0.1:{port}/readyz",
         )
 
-    def _part(self, name: str, *flags: str, ready: str) -> Process:
+    def _part(
+        self, name: str, *flags: str, ready: str, env: Mapping[str, str] | None = None
+    ) -> Process:
         command = [str(self._program), name, *flags, *self._flags.get(name, ())]
         admin = self.credential("health", groups=["system:masters"])
-        return Process(name, command, self.bed.folder, ready=lambda: answers(ready, who=admin))
+        return Process(
+            name,
+            command,
+            self.bed.folder,
+            env=env or {},
+            ready=lambda: answers(ready, who=admin),
+        )
 
 
 def answers(url: str, *, who: Credential) -> bool:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 	_ "time/tzdata" // CronJobs name time zones
 
 	"github.com/spf13/cobra"
@@ -19,15 +20,24 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+	"k8s.io/kubernetes/pkg/controller/job"
 )
 
 // Building one command registers its flags and feature gates for the whole process: build no other.
 var commands = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
-	"kube-controller-manager": controllers.NewControllerManagerCommand,
+	"kube-controller-manager": newControllers,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+}
+
+// A Job's pod that failed is replaced after ten seconds, which no flag of Kubernetes' own shortens.
+func newControllers() *cobra.Command {
+	if wait, err := time.ParseDuration(os.Getenv("TESTBED_JOB_REPEAT")); err == nil {
+		job.DefaultJobPodFailureBackOff = wait
+	}
+	return controllers.NewControllerManagerCommand()
 }
 
 func main() {
