@@ -78,6 +78,12 @@ class Cluster(Protocol):
 class Warm(Protocol):
     """A cluster that keeps a process at hand which has imported what trials need."""
 
+    def expect(self, task: str) -> None:
+        """Begin to import what a task needs, while its plan is still being made."""
+
+    def stop(self, grace_s: float) -> None:
+        """End what was begun."""
+
     def crown(self, trees: Mapping[int, Tree]) -> str:
         """Have trials, given resolved, scored on the test part; return what was said of it.
 

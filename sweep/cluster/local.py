@@ -50,6 +50,13 @@ class LocalCluster:
         self._lifeline: int | None = None
         self._memory = MemoryWatch()
 
+    def expect(self, task: str) -> None:
+        """Start the workers' parent, which imports a task's module and what trials of it need.
+
+        For a task that tells about itself: importing it does nothing else.
+        """
+        self._start({"task": task})
+
     def submit(self, work: Work) -> None:
         """Take a round in; the workers' parent of an earlier round of the study is used again."""
         if self.work == work:
@@ -59,10 +66,10 @@ class LocalCluster:
         self.counted.clear()
         self.repeated.clear()
         alive = self.parent is not None and self.parent.poll() is None
-        if alive and before is not None and before.study == work.study:
+        if alive and (before is None or before.study == work.study):
             self._tell(_order(work))
         else:
-            self._start(work)
+            self._start(_order(work))
 
     def adopt(self, work: Work) -> bool:  # noqa: ARG002  its workers ended with their client
         """Tell that no local round outlives its client."""
@@ -113,7 +120,7 @@ class LocalCluster:
         self._close()
         self.running.clear()
 
-    def _start(self, work: Work) -> None:
+    def _start(self, first: dict[str, Any]) -> None:
         self._close()
         read_end, self._lifeline = os.pipe()
         # -P: the modules of the client's own path, in its order, without the working directory.
@@ -129,7 +136,7 @@ class LocalCluster:
             )
         finally:
             os.close(read_end)
-        self._tell({**_order(work), "own_path": os.environ.get(PATH)})
+        self._tell({**first, "own_path": os.environ.get(PATH)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         assert self.parent is not None
@@ -206,7 +213,7 @@ class LocalCluster:
                 "see the lines above, or run `python -m sweep.worker warm` by hand"
             )
         events = [self._ended(number, code) for number in lost]
-        self._start(self.work)
+        self._start(_order(self.work))
         return events
 
     def _signal(self, number: signal.Signals) -> None:

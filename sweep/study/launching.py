@@ -97,6 +97,24 @@ def open_session(request: Request, *, console: Console) -> Session:
             "out, or name a cluster"
         )
     prepare(site)
+    cluster = open_cluster(site)
+    try:
+        if isinstance(cluster, Warm) and _importable(request):
+            cluster.expect(request.task)
+        return _open(request, site, cluster, console=console)
+    except BaseException:
+        if isinstance(cluster, Warm):
+            cluster.stop(grace_s=0.0)
+        raise
+
+
+def _importable(request: Request) -> bool:
+    """Tell whether workers may import the task ahead of the plan: by name, from here."""
+    here = request.options.get("code") != "bundle" and not request.hydra.get("main")
+    return here and request.application is not None and ".py:" not in request.task
+
+
+def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -> Session:
     store = open_store(store_address(request.options.get("store"), env=request.env, site=site))
     if site.settings is not None and store.url.startswith("file://"):
         raise BadInput(
@@ -112,7 +130,6 @@ def open_session(request: Request, *, console: Console) -> Session:
     facts = {"data": dict(plan.data), **shipment.facts}
     study = study_of(request, facts=facts, site=site)
     context = reuse_context(request, study, site) if request.options.get("reuse") else None
-    cluster = open_cluster(site)
     announce(study, plan, store=store, site=site, console=console)
     send(shipment, store=store, console=console)
     place = open_study(store, study)

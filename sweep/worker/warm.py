@@ -26,6 +26,7 @@ from sweep.plan.application import Tree
 from sweep.plan.exits import Exit
 from sweep.study.scoring import crown_trials
 from sweep.study.showing import tracker_of
+from sweep.task import application_of, load_task
 from sweep.tracking.database import import_store
 from sweep.worker.assignment import Ready, get_ready
 from sweep.worker.attempt import live
@@ -132,22 +133,24 @@ class _Parent:
 def serve(lifeline: int) -> int:
     """Fork workers as told on standard input, until it or the lifeline ends.
 
-    Messages are JSON lines. In: one with store, study, round and task, then {"pack": N} and
-    {"crown": [[TRIAL, TREE], ...]}. Out: {"pack": N, "pid": P}, {"pack": N, "exit": CODE},
-    {"crowned": CODE, "said": TEXT}, {"refused": TEXT}.
+    Messages are JSON lines. In: perhaps {"task": NAME}, imported ahead of its plan; one with
+    store, study and round; then {"pack": N} and {"crown": [[TRIAL, TREE], ...]}. Out: {"pack": N,
+    "pid": P}, {"pack": N, "exit": CODE}, {"crowned": CODE, "said": TEXT}, {"refused": TEXT}.
     """
     # What a task's module prints must not come between the messages.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    unread = os.environ.pop(HEARD, "").encode()
-    while b"\n" not in unread:
-        data = os.read(sys.stdin.fileno(), 1 << 16)
-        if not data:
-            return 0
-        unread += data
-    first, _, unread = unread.partition(b"\n")
+    first, unread = _first(os.environ.pop(HEARD, "").encode())
+    if first is None:
+        return 0
     order = json.loads(first)
     _set_path(order.get("own_path"))
+    if "task" in order:
+        _import_ahead(order["task"])
+        first, unread = _first(unread)
+        if first is None:
+            return 0
+        order = {"own_path": order.get("own_path"), **json.loads(first)}
     try:
         ready = _get_ready(order)
         tracker = tracker_of(ready.study)
@@ -155,7 +158,7 @@ def serve(lifeline: int) -> int:
             import_store(tracker.uri)  # once for all workers
     except Restart as again:
         os.dup2(channel.fileno(), 1)
-        heard = first.decode() + "\n" + unread.decode()
+        heard = json.dumps(order) + "\n" + unread.decode()
         again.go(["warm", str(lifeline)], env={HEARD: heard})
     except SweepError as error:
         _say(channel, {"refused": str(error)})
@@ -171,6 +174,25 @@ def serve(lifeline: int) -> int:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(code)
+
+
+def _first(unread: bytes) -> tuple[bytes | None, bytes]:
+    """Read up to the end of a line; None where the client is gone before that."""
+    while b"\n" not in unread:
+        data = os.read(sys.stdin.fileno(), 1 << 16)
+        if not data:
+            return None, unread
+        unread += data
+    line, _, rest = unread.partition(b"\n")
+    return line, rest
+
+
+def _import_ahead(task: str) -> None:
+    # What cannot be imported is told when the plan names it.
+    with suppress(Exception), _printing_later():
+        application = application_of(load_task(task, root=Path()))
+        if application is not None:
+            application.warm()
 
 
 def _set_path(own: str | None) -> None:

@@ -107,3 +107,33 @@ def test_a_task_that_no_worker_can_load_is_refused(ground: Here, task: str, line
 
     with pytest.raises(BadInput, match=line):
         follow(cluster, ground)
+
+
+@pytest.mark.parametrize("ahead", ["json:dumps", "no_such_module:train"])
+def test_what_was_expected_makes_way_for_the_plan(ground: Here, ahead: str) -> None:
+    cluster, work = ground.open(), make_work(ground, packs=2)
+    cluster.expect(ahead)
+    parent = cluster.parent
+
+    cluster.submit(work)
+    events = follow(cluster, ground)
+
+    assert cluster.parent is parent
+    assert [event.code for event in events if event.stage is Stage.ENDED] == [0, 0]
+
+
+def test_a_parent_that_expected_a_task_has_imported_it_when_the_plan_comes(ground: Here) -> None:
+    module = ground.folder / "noted.py"
+    module.write_text("from pathlib import Path\nPath('imported').touch()\ntrain = print\n")
+    cluster = ground.open()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ground.folder)
+        patch.syspath_prepend(str(ground.folder))
+        cluster.expect("noted:train")
+        wait_until((ground.folder / "imported").exists)
+    assert cluster.parent is not None
+
+    cluster.stop(1.0)
+
+    assert cluster.parent.poll() is not None
