@@ -150,6 +150,24 @@ def resume(
     )
 
 
+@cli.command(context_settings=ANY_WORDS)
+def once(context: typer.Context, study: StudyArgument, store: StoreOption = None) -> int:
+    """Run a multirun under a name; where it was begun before, go on with that study.
+
+    Takes what the main job takes. For what may be started again after it was lost, such as the
+    pod of a nightly job: the study goes on from its stored plan, whatever the overrides say now.
+    """
+    from sweep.multirun import run_hydra
+    from sweep.study.beginning import begun
+
+    place = find_store(store, env=os.environ)
+    if begun(place, study):
+        return resume(study, store=place.url)
+    there = [f"hydra.launcher.store={store}"] if store else []
+    words = [word for word in context.args if word not in ("-m", "--multirun")]
+    return run_hydra([*words, f"hydra.launcher.study={study}", *there, "-m"])
+
+
 @cli.command()
 def attach(study: StudyArgument, store: StoreOption = None, context: ContextOption = None) -> int:
     """Follow a study that goes on without its client, and sum it up at its end."""
