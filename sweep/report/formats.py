@@ -44,6 +44,13 @@ def show_spread(spread: float | None, *, places: int) -> str:
     return "" if spread is None else f"{spread:.{places}f}"
 
 
+def show_price(price: float) -> str:
+    """Write what something costs: whole numbers in full, others with three digits."""
+    if price >= 1e9:
+        return f"{price:.3g}"
+    return f"{price:,.0f}" if price >= 100 or price == int(price) else f"{price:.3g}"
+
+
 def show_span(seconds: float) -> str:
     """Write a span of time with its two largest units."""
     whole = max(0, round(seconds))

@@ -4,51 +4,60 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.errors import BadInput
 from sweep.plan.trial import State, Value
-from sweep.report.background import Background
+from sweep.report.contents import Contents
 from sweep.report.drawing import colors
-from sweep.report.drawing.learning import learning_curves
+from sweep.report.drawing.learning import learning_curves, stopped_curves
 from sweep.report.drawing.parallel import one_in, parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
 from sweep.report.drawing.values import MOST, isolation_plots
 from sweep.report.formats import count, decimals, show_score, show_span, show_spread, show_value
-from sweep.report.importance import EXTRA, Importance, find_importance
+from sweep.report.importance import Importance
 from sweep.report.isolation import Isolated
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
-from sweep.report.summary import Summary, headline, verdict
-from sweep.report.table import Table, isolation_table, leaderboard_table
+from sweep.report.summary import headline, verdict
+from sweep.report.table import (
+    Table,
+    front_table,
+    isolation_table,
+    leaderboard_table,
+    rung_table,
+)
+from sweep.report.telling import ended, tell
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 TOP = 25  # configurations in the leaderboard; all are in leaderboard.csv
 MOST_REASONS = 20
 TEMPLATE = "report.html.j2"
+EXTRA = "pip install 'hydra-kubernetes-sweep[report]'"
 _ADDRESS = re.compile(r"https?://[^\s,]+")
 
 
 def can_write() -> bool:
-    """Tell whether the libraries are there without which no report can be written."""
+    """Tell whether the library is there without which no report can be written."""
     return find_spec("jinja2") is not None
 
 
 def import_libraries() -> None:
-    """Import what a report is drawn with, where it is installed: for a time when one waits."""
-    for name in ("jinja2", "matplotlib.figure", "matplotlib.backends.backend_svg"):
-        if find_spec(name.partition(".")[0]) is not None:
-            import_module(name)
+    """Import what a report is written with, where it is installed: for a time when one waits."""
+    if can_write():
+        import_module("jinja2")
 
 
-def html(summary: Summary, *, background: Background) -> str:
+def html(contents: Contents) -> str:
     """Write the report of a study; the same results give the same bytes.
 
-    Raises BadInput where jinja2 is not installed. Without matplotlib or Optuna their sections say
-    what to install.
+    Raises BadInput where jinja2 is not installed.
     """
     if not can_write():
         raise BadInput(f"a report needs jinja2, which is not installed; {EXTRA} adds it")
@@ -61,10 +70,11 @@ def html(summary: Summary, *, background: Background) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template(TEMPLATE).render(_content(summary, background))
+    return templates.get_template(TEMPLATE).render(_given(contents))
 
 
-def _content(summary: Summary, background: Background) -> dict[str, Any]:
+def _given(contents: Contents) -> dict[str, Any]:
+    summary, background = contents.summary, contents.background
     results = summary.results
     board = results.board
     return {
@@ -73,22 +83,56 @@ def _content(summary: Summary, background: Background) -> dict[str, Any]:
         "started": _moment(background.created),
         "headline": headline(results),
         "verdict": verdict(results).replace("+/-", "±"),
-        "figures_of_merit": _key_figures(results),
+        "key_figures": _key_figures(results),
         "board": board,
         "leaderboard": _scores_first(leaderboard_table(results, top=TOP, brief=True), board),
         "findings": summary.findings,
-        "importance": _bars(find_importance(board), board),
+        "stages": tell(results),
+        "ended": ended(results),
+        "strategy": results.strategy,
+        "importance": _bars(contents.importance, board),
         "isolation": isolation_table(_of_few_values(summary.isolated, board), board=board),
-        "figures": _figures(summary),
+        "rungs": rung_table(contents.rungs, board=board),
+        "fronts": [front_table(prices, board=board) for prices in contents.prices],
         "reasons": summary.reasons[:MOST_REASONS],
         "more_reasons": max(0, len(summary.reasons) - MOST_REASONS),
         "links": [_pieces(line) for line in background.links],
         "grid": {key: _listed(own) for key, own in background.grid.items()},
         "better": "lower" if board.direction == "minimize" else "higher",
-        "colors": colors,
+        "light": colors.palette(colors.LIGHT, colors.LIGHT_RANKS),
+        "dark": colors.palette(colors.DARK, colors.DARK_RANKS),
         "every": one_in(board),
-        "extra": EXTRA,
+        **_figures(contents),
     }
+
+
+def _figures(contents: Contents) -> dict[str, Any]:
+    """Draw all figures, marked as safe to stand in the page."""
+    results = contents.summary.results
+    board, baselines = results.board, results.baselines
+    curves = learning_curves(board, records=results.records)
+    several = board.varied and len(board.ranked) > 1
+    stacked = (False, True) if several else ()
+    return {
+        "curves": [(one.caption, _safe(one.svg)) for one in curves],
+        "looks": {one.look for one in curves},
+        "stopped": _safe(stopped_curves(board, records=results.records)),
+        "plots": [
+            (board.names[plot.key], _safe(plot.svg))
+            for plot in isolation_plots(contents.summary.isolated, board=board)
+        ],
+        "parallel": [_safe(parallel_coordinates(board, stacked=s)) for s in stacked],
+        "spending": [
+            (prices.measure, _safe(cost_against_quality(prices, board=board, baselines=baselines)))
+            for prices in contents.prices
+        ],
+    }
+
+
+def _safe(svg: str) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(svg)  # noqa: S704  drawn by our canvas, which escapes what it is given
 
 
 def _scores_first(table: Table, board: Leaderboard) -> Table:
@@ -113,7 +157,6 @@ class KeyFigure:
 
 def _key_figures(results: Results) -> list[KeyFigure]:
     board, best = results.board, results.board.best
-    records = results.records.values()
     places = decimals(best.mean if best else None)
     found = [KeyFigure("completed", f"{board.counts.get(State.COMPLETED, 0):,}", _of(board))]
     if best:
@@ -124,11 +167,20 @@ def _key_figures(results: Results) -> list[KeyFigure]:
     for item in results.baselines[:1]:
         score = show_score(item.objective, places=places)
         beside = "" if item.test is None else f"{board.test} {show_score(item.test, places=places)}"
-        found.append(KeyFigure(f"{item.name} (no network)", score, beside))
-    seconds = sum(record.cpu_seconds for record in records)
-    if seconds:
-        each = show_span(seconds / len(records)) if seconds >= len(records) else "under 1 s"
-        found.append(KeyFigure("CPU time", show_span(seconds), f"{each} a trial"))
+        found.append(KeyFigure(f"{item.name} (baseline)", score, beside))
+    return [*found, *_spent(results)]
+
+
+def _spent(results: Results) -> list[KeyFigure]:
+    records = results.records.values()
+    found = []
+    for name, seconds in (
+        ("GPU time", sum(record.gpu_seconds for record in records)),
+        ("CPU time", sum(record.cpu_seconds for record in records)),
+    ):
+        if seconds:
+            each = show_span(seconds / len(records)) if seconds >= len(records) else "under 1 s"
+            found.append(KeyFigure(name, show_span(seconds), f"{each} a trial"))
     return found
 
 
@@ -144,55 +196,32 @@ def _scored(name: str, mean: float | None, sd: float | None, places: int) -> Key
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One setting's share, in per cent."""
+    """One share, in per cent, and how far forests disagree about it."""
 
     name: str
     share: float
-    sd: float
-    beside: str
+    sd: float | None = None
+    beside: str = ""
+    kind: str = "alone"  # or together, or rest
 
 
 def _bars(importance: Importance, board: Leaderboard) -> dict[str, Any]:
-    ranked = len(board.ranked)
+    most = max((share.among for share in importance.shares), default=0)
     bars = [
         Bar(
             board.names[share.key],
             100 * share.mean,
             100 * share.sd,
-            "" if share.among == ranked else f"among the {share.among:,} that have it",
+            "" if share.among == most else f"among the {share.among:,} that have it",
         )
         for share in importance.shares
     ]
-    interplay = None if importance.interplay is None else 100 * importance.interplay
-    return {"bars": bars, "interplay": interplay, "notes": importance.notes}
-
-
-def _figures(summary: Summary) -> Mapping[str, Any] | None:
-    """Draw all figures, marked as safe to stand in the page; None without matplotlib."""
-    if find_spec("matplotlib") is None:
-        return None
-    from markupsafe import Markup
-
-    def safe(svg: str) -> Markup:
-        return Markup(svg)  # noqa: S704  written by matplotlib, which escapes what it is given
-
-    results, board = summary.results, summary.results.board
-    found = learning_curves(board, records=results.records)
-    curves = {
-        "curves": [(one.caption, safe(one.svg)) for one in found],
-        "curves_of_lost": any(one.lost for one in found),
-    }
-    if not board.ranked:
-        return curves
-    plots = isolation_plots(summary.isolated, board=board)
-    return {
-        "isolation": [(board.names[plot.key], safe(plot.svg)) for plot in plots],
-        "parallel": [safe(parallel_coordinates(board, stacked=s)) for s in (False, True)]
-        if board.varied and len(board.ranked) > 1
-        else [],
-        "spending": [safe(_spending(results, narrow=narrow)) for narrow in (False, True)],
-        **curves,
-    }
+    for pair in importance.pairs:
+        name = " × ".join(board.names[key] for key in pair.keys)  # noqa: RUF001  a product
+        bars.append(Bar(name, 100 * pair.mean, 100 * pair.sd, kind="together"))
+    if importance.rest is not None:
+        bars.append(Bar("the rest, noise included", 100 * importance.rest, kind="rest"))
+    return {"bars": bars, "notes": importance.notes, "exploratory": importance.exploratory}
 
 
 def _of_few_values(rows: Sequence[Isolated], board: Leaderboard) -> list[Isolated]:
@@ -202,12 +231,6 @@ def _of_few_values(rows: Sequence[Isolated], board: Leaderboard) -> list[Isolate
 def _listed(values: Sequence[Value]) -> str:
     shown = ", ".join(map(show_value, values[:MOST]))
     return shown if len(values) <= MOST else f"{shown}, ... ({len(values):,} values)"
-
-
-def _spending(results: Results, *, narrow: bool) -> str:
-    return cost_against_quality(
-        results.board, records=results.records, baselines=results.baselines, narrow=narrow
-    )
 
 
 def _pieces(line: str) -> list[tuple[str, bool]]:

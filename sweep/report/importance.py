@@ -6,10 +6,13 @@ import math
 import random
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import combinations
 
-from sweep.plan.trial import Value
+from sweep.plan.trial import Record, Value
+from sweep.report.equal_epochs import Level, level
+from sweep.report.fanova import split_variance
 from sweep.report.formats import count
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
@@ -18,13 +21,15 @@ from sweep.report.varied import hashable, is_number
 from sweep.report.warnings import TRIALS_PER_SETTING
 
 LEAST = 8  # configurations, however few settings vary
-MOST = 250  # configurations read, drawn at random: a forest's time grows faster than they do
+MOST = 2000  # configurations read, drawn at random: a forest's time grows faster than they do
 FORESTS = 4  # with seeds of their own; their disagreement is the estimate's noise
 TREES = 12
 STEPS = 16  # a setting with more values than this is a range, and read in as many parts
+PAIRS = 5  # told one by one; the others are summed up
+LEAST_PAIR = 0.02  # a pair that explains less is none to speak of
 
-NEEDS = ("optuna", "sklearn")
-EXTRA = "pip install 'hydra-kubernetes-sweep[report]'"
+# Strategies whose trials cover the space, whatever came out; others look where results are good.
+EVEN = ("grid", "random", "sobol", "halving", "hyperband")
 
 Row = tuple[Mapping[str, Value], float]  # the settings that have an effect, and the mean objective
 
@@ -40,27 +45,48 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class PairShare:
+    """How much two settings explain together, beyond what each does by itself."""
+
+    keys: tuple[str, str]
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Importance:
     """What is known of which settings matter; no shares where that cannot be told."""
 
     shares: tuple[Share, ...] = ()  # the largest first
-    interplay: float | None = None  # what no setting explains alone: interactions, and noise
+    pairs: tuple[PairShare, ...] = ()  # the largest first, none of no account
+    rest: float | None = None  # other pairs, three or more settings together, and noise
+    exploratory: bool = False  # the trials do not cover the space evenly
     notes: tuple[str, ...] = ()
 
 
-def find_importance(board: Leaderboard) -> Importance:
-    """Estimate the importance of every varied setting from the ranked configurations."""
+def find_importance(
+    board: Leaderboard, *, records: Mapping[int, Record] | None = None, strategy: str = "grid"
+) -> Importance:
+    """Estimate the importance of every varied setting.
+
+    Trials that were stopped before others are compared at the last epoch that all reached.
+    `strategy` is the one that chose the trials.
+    """
     absent = _absent(board)
-    rows = [_row(item, board, absent) for item in board.ranked]
-    return importance(rows, names=board.names)
+    reached = level(board, records=records or {})
+    rows = [(_values(item, board, absent), score) for item, score in reached.scores]
+    found = importance(rows, names=board.names)
+    exploratory = bool(found.shares) and strategy not in EVEN
+    notes = [*_design_notes(strategy, exploratory=exploratory), *_level_notes(reached, board)]
+    return replace(found, exploratory=exploratory, notes=(*notes, *found.notes))
 
 
 def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
-    """Estimate importance by functional ANOVA on random forests (Hutter 2014, in Optuna).
+    """Estimate importance by functional ANOVA on random forests (Hutter 2014).
 
-    A setting that some rows lack is judged among the rows that have it. Every value of a grid
-    weighs the same, and so does every part of a range. Where rows are too few, or Optuna is absent,
-    the notes say so.
+    A setting that some rows lack is judged among the rows that have it, by itself. Every value of a
+    grid weighs the same, and so does every part of a range. Where rows are too few, or NumPy is
+    absent, the notes say so.
     """
     keys = [key for key in names if _varies(key, rows)]
     whole = [key for key in keys if all(key in values for values, _ in rows)]
@@ -71,9 +97,9 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
         return Importance(notes=(f"Too few trials: {have}, {needed} are needed.",))
     if len({score for _, score in rows}) == 1:
         return Importance(notes=("Every configuration came to the same: nothing matters here.",))
-    if any(find_spec(module) is None for module in NEEDS):
-        return Importance(notes=(f"Not estimated: Optuna is not installed; {EXTRA} adds it.",))
-    shares = _estimate(rows, whole)
+    if find_spec("numpy") is None:
+        return Importance(notes=("Not estimated: NumPy is not installed; pip install numpy.",))
+    shares, pairs = _estimate(rows, whole)
     alone = sum(share.mean for share in shares)
     notes = _notes(rows, shares)
     for key in keys:
@@ -85,22 +111,47 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
                 notes.append(f"{names[key]}: too few configurations have it ({len(own)}).")
     one_at_a_time = _one_at_a_time(rows, keys)
     if one_at_a_time:
-        notes.append("Settings were varied one at a time: interactions cannot be told.")
+        notes.append(ONE_AT_A_TIME)
+    told = [] if one_at_a_time else [pair for pair in pairs if pair.mean >= LEAST_PAIR][:PAIRS]
+    together = sum(pair.mean for pair in told)
     return Importance(
         shares=tuple(sorted(shares, key=lambda share: -share.mean)),
-        interplay=None if one_at_a_time or len(whole) < 2 else max(0.0, 1 - alone),
+        pairs=tuple(told),
+        rest=None if one_at_a_time or len(whole) < 2 else max(0.0, 1 - alone - together),
         notes=tuple(notes),
     )
 
 
-def _row(item: Configuration, board: Leaderboard, absent: Collection[str]) -> Row:
-    values = {
+ONE_AT_A_TIME = (
+    "Settings were varied one at a time: interactions cannot be told, and each share holds only "
+    "where the others stood. A crossed design (a grid, or hydra.sweeper.strategy=sobol) tells."
+)
+
+
+def _design_notes(strategy: str, *, exploratory: bool) -> list[str]:
+    if not exploratory:
+        return []
+    why = f"{strategy} chose these trials by earlier results, so good regions are looked at more"
+    return [f"Exploratory: {why} closely than others. A grid, random or Sobol design would tell."]
+
+
+def _level_notes(reached: Level, board: Leaderboard) -> list[str]:
+    if reached.epoch is None:
+        return []
+    which = f"the last that all {count(len(reached.scores), 'configuration')} reached"
+    stopped = f"{reached.stopped:,} of them were stopped at a rung"
+    return [f"By {board.objective} at epoch {reached.epoch}, {which}: {stopped}."]
+
+
+def _values(
+    item: Configuration, board: Leaderboard, absent: Collection[str]
+) -> Mapping[str, Value]:
+    """Give the settings that have an effect."""
+    return {
         key: own[0]
         for key, own in item.values.items()
         if has_effect(key, item, board) and not (own[0] is None and key in absent)
     }
-    assert item.mean is not None
-    return values, item.mean
 
 
 def _needed(keys: Sequence[str]) -> int:
@@ -137,13 +188,14 @@ def _conditional(key: str, rows: Sequence[Row], keys: Sequence[str]) -> list[Sha
     beside = [k for k in keys if all(k in values for values, _ in rows) and _varies(k, rows)]
     if len(rows) < _needed(beside) or len({score for _, score in rows}) == 1:
         return []
-    return [share for share in _estimate(rows, beside) if share.key == key]
+    shares, _ = _estimate(rows, beside)
+    return [share for share in shares if share.key == key]
 
 
 def _notes(rows: Sequence[Row], shares: Sequence[Share]) -> list[str]:
     if len(rows) <= MOST or not shares:
         return []
-    return [f"Estimated from {MOST} of {len(rows):,} configurations, drawn at random."]
+    return [f"Estimated from {MOST:,} of {len(rows):,} configurations, drawn at random."]
 
 
 def _one_at_a_time(rows: Sequence[Row], keys: Sequence[str]) -> bool:
@@ -155,22 +207,38 @@ def _one_at_a_time(rows: Sequence[Row], keys: Sequence[str]) -> bool:
     return all(sum(a != b for a, b in zip(t, centre, strict=True)) <= 1 for t in tokens)
 
 
-def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> list[Share]:
-    if not keys:
-        return []
+def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[Share], list[PairShare]]:
+    """Average over forests; the pairs with the largest share first."""
+    import numpy as np
+
     among = len(rows)
     if among > MOST:
         rows = random.Random(0).sample(rows, MOST)  # noqa: S311  no secret
     keys = [key for key in keys if _varies(key, rows)]
-    axes = {key: _axis([values[key] for values, _ in rows]) for key in keys}
-    forests = _grow(axes, [score for _, score in rows])
-    return [
-        Share(key, statistics.fmean(own), statistics.stdev(own), among)
-        for key, own in ((key, [forest[key] for forest in forests]) for key in axes)
+    if not keys:
+        return [], []
+    axes = [_axis([values[key] for values, _ in rows]) for key in keys]
+    steps = np.array([places for places, _ in axes]).T
+    counts, scores = [number for _, number in axes], np.array([score for _, score in rows])
+    forests = [
+        split_variance(steps, counts, scores, trees=TREES, seed=seed) for seed in range(FORESTS)
     ]
+    shares = [
+        Share(key, *_mean_and_sd([forest.singles[i] for forest in forests]), among)
+        for i, key in enumerate(keys)
+    ]
+    pairs = [
+        PairShare((keys[i], keys[j]), *_mean_and_sd([f.pairs.get((i, j), 0.0) for f in forests]))
+        for i, j in combinations(range(len(keys)), 2)
+    ]
+    return shares, sorted(pairs, key=lambda pair: -pair.mean)
 
 
-Axis = tuple[list[float], int]  # the step on which each row stands, and how many there are
+def _mean_and_sd(numbers: Sequence[float]) -> tuple[float, float]:
+    return statistics.fmean(numbers), statistics.stdev(numbers)
+
+
+Axis = tuple[list[int], int]  # the step on which each row stands, and how many there are
 
 
 def _axis(column: Sequence[Value]) -> Axis:
@@ -181,39 +249,7 @@ def _axis(column: Sequence[Value]) -> Axis:
         low, log = min(column), is_log(column)
         scaled = [math.log(value / low) if log else value - low for value in column]
         part = max(scaled) / STEPS
-        return [float(min(STEPS - 1, place // part)) for place in scaled], STEPS
+        return [min(STEPS - 1, int(place // part)) for place in scaled], STEPS
     order = sorted(distinct) if numbers else list(distinct)
-    step = {value: float(i) for i, value in enumerate(order)}
+    step = {value: i for i, value in enumerate(order)}
     return [step[hashable(value)] for value in column], len(order)
-
-
-def _grow(axes: Mapping[str, Axis], scores: Sequence[float]) -> list[dict[str, float]]:
-    import optuna
-
-    loudness = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study()
-    finally:
-        optuna.logging.set_verbosity(loudness)
-    ranges: dict[str, optuna.distributions.BaseDistribution] = {
-        key: optuna.distributions.FloatDistribution(-0.5, steps - 0.5)
-        for key, (_, steps) in axes.items()
-    }
-    study.add_trials(
-        optuna.trial.create_trial(
-            params={key: own[i] for key, (own, _) in axes.items()},
-            distributions=ranges,
-            value=score,
-        )
-        for i, score in enumerate(scores)
-    )
-    found = []
-    for seed in range(FORESTS):
-        grown = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed)
-        try:
-            shares = grown.evaluate(study)
-        except RuntimeError:  # every tree of the forest drew equal scores
-            shares = dict.fromkeys(axes, 0.0)
-        found.append({key: float(share) for key, share in shares.items()})
-    return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sweep.plan.budget import Spent
+from sweep.plan.story import Story
 from sweep.plan.trial import Record, Value
 from sweep.report.baselines import Baseline
 from sweep.report.leaderboard import SEED, Leaderboard
@@ -22,6 +23,8 @@ class Results:
     test: Mapping[Value, float] = field(default_factory=dict)  # the winner's test score by seed
     seed: str = SEED
     spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included
+    strategy: str = "grid"  # what chose the trials
+    story: Story | None = None  # what it decided, where it decided anything
 
     @property
     def taken(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweep.plan import layout
 from sweep.report.background import Background
+from sweep.report.contents import Contents
 from sweep.report.export import csv_text
 from sweep.report.html import can_write, html
 from sweep.report.summary import Summary
@@ -34,7 +35,12 @@ def report_page(state: Studied, summary: Summary, *, links: Sequence[str] = ()) 
 
     Raises BadInput where jinja2 is not installed.
     """
-    return html(summary, background=_background(state, summary, links))
+    return html(contents_of(state, summary, links=links))
+
+
+def contents_of(state: Studied, summary: Summary, *, links: Sequence[str] = ()) -> Contents:
+    """Gather all that a report tells."""
+    return Contents(summary, _background(state, summary, links))
 
 
 def report_address(state: Studied) -> str:

@@ -32,6 +32,10 @@ def diverged(trial: int, **more: Any) -> Record:
     return Record(trial, State.INFEASIBLE, error=error, **more)
 
 
+def pruned(trial: int, **more: Any) -> Record:
+    return Record(trial, State.PRUNED, **more)
+
+
 def failed(trial: int, text: str = "no memory", **more: Any) -> Record:
     return Record(trial, State.FAILED, error=Failure("MemoryError", text), **more)
 

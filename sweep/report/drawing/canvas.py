@@ -1,98 +1,70 @@
-"""Turn a matplotlib figure into an SVG that stands inside a page and scales with it."""
+"""Draw shapes as SVG that stands inside a page, takes its colours and scales with it.
+
+Written by hand: a plotting library takes longer to import than all figures of a small study take to
+be drawn, and its figures are ten times as large.
+"""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any, cast
 
-from sweep.report.drawing.colors import FAINT, INK
+Point = tuple[float, float]  # pixels, from the upper left corner
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-# Inches; a panel is as wide as a phone, so its letters keep their size there.
-PANEL = (3.6, 2.4)
-PAGE = 11.2  # a figure as wide as the page
-EDGES = (0.74, 0.46, 0.12, 0.2)  # left, bottom, right, top: room for ticks and titles
-FONT = 9  # points; 12 pixels where a panel is shown at its own size
-
-MANY = 1500  # marks or lines from which a figure holds a picture of them instead
-DPI = 150  # of that picture
-
-STYLE = {
-    "svg.fonttype": "none",  # letters stay letters: small, sharp, found by a search
-    "svg.hashsalt": "sweep",  # the same results give the same bytes
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
-    "font.size": FONT,
-    "text.color": INK,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.labelsize": FONT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": False,
-    "grid.color": "#eaeef2",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": FONT,
-    "ytick.labelsize": FONT,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "lines.linewidth": 1.4,
-    "path.simplify": True,
-}
-
-Drawing = Callable[["Axes"], None]
-
-# Of ids only those that something refers to are needed; the others would repeat on the page.
-_IDS = re.compile(r' id="[A-Za-z0-9.]+_\d+"')
-_SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*pt"')
-_HEIGHT = re.compile(r'(<svg[^>]*?) height="[^"]*pt"')
-_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
+PANEL = 346.0  # as wide as a phone shows, so that letters keep their size there
+PAGE = 1075.0  # a figure as wide as the page
+LETTER = 6.2  # width of a letter on average
+LINE = 12.0  # height of a line of text
 
 
-def panel(
-    draw: Drawing,
-    *,
-    title: str,
-    size: tuple[float, float] = PANEL,
-    edges: tuple[float, float, float, float] = EDGES,
-) -> str:
-    """Draw one pair of axes and return it as SVG; `title` is read to those who cannot see it."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+@dataclass(slots=True)
+class Sheet:
+    """What is drawn so far; a `look` names classes of the page's style sheet."""
 
-    with mpl.rc_context(cast(Any, STYLE)):
-        figure = Figure(figsize=size)
-        FigureCanvasAgg(figure)
-        (width, height), (left, bottom, right, top) = size, edges
-        # Known edges: letting matplotlib find them doubles the time of a figure.
-        place = (left / width, bottom / height, 1 - (left + right) / width)
-        draw(figure.add_axes((*place, 1 - (bottom + top) / height)))
-        return _svg(figure, title)
+    width: float
+    height: float
+    parts: list[str] = field(default_factory=list)
+
+    def lines(self, lines: Iterable[Sequence[Point]], *, look: str) -> None:
+        """Draw lines from point to point, as one shape."""
+        path = "".join(_line(points) for points in lines if points)
+        if path:
+            self.parts.append(f'<path class="{look}" d="{path}"/>')
+
+    def dots(self, points: Iterable[Point], *, look: str) -> None:
+        """Draw many dots in few bytes: strokes without a length, whose round ends meet."""
+        path = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in points)
+        if path:
+            self.parts.append(f'<path class="dots {look}" d="{path}"/>')
+
+    def dot(self, at: Point, *, radius: float, look: str, hint: str = "") -> None:
+        """Draw one dot; `hint` is shown where a pointer rests on it."""
+        x, y = map(_number, at)
+        shape = f'<circle class="{look}" cx="{x}" cy="{y}" r="{_number(radius)}"'
+        self.parts.append(
+            f"{shape}><title>{escape(hint)}</title></circle>" if hint else f"{shape}/>"
+        )
+
+    def text(self, at: Point, text: str, *, look: str = "", turned: bool = False) -> None:
+        """Write text; its look says from where it runs: start, middle or end."""
+        x, y = map(_number, at)
+        turn = f' transform="rotate(-90 {x} {y})"' if turned else ""
+        kind = f' class="{look}"' if look else ""
+        self.parts.append(f'<text{kind} x="{x}" y="{y}"{turn}>{escape(text)}</text>')
+
+    def svg(self, title: str) -> str:
+        """Give the picture; `title` is read to those who cannot see it."""
+        box = f"0 0 {_number(self.width)} {_number(self.height)}"
+        label = escape(title)
+        return f'<svg viewBox="{box}" role="img" aria-label="{label}">{"".join(self.parts)}</svg>'
 
 
-def _svg(figure: Figure, title: str) -> str:
-    file = io.StringIO()
-    figure.savefig(
-        file,
-        format="svg",
-        dpi=DPI,
-        transparent=True,
-        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-    )
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    for pattern in (_SIZE, _HEIGHT):
-        text = pattern.sub(r"\1", text)
-    text = _METADATA.sub("", _IDS.sub("", text))
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+def _line(points: Sequence[Point]) -> str:
+    (x, y), *rest = points
+    return f"M{_number(x)} {_number(y)}" + "".join(f"L{_number(a)} {_number(b)}" for a, b in rest)
+
+
+def _number(value: float) -> str:
+    text = f"{value:.1f}"
+    return text.removesuffix(".0")

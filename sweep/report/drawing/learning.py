@@ -5,23 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sweep.plan.trial import Record, State
-from sweep.report.drawing.canvas import panel
-from sweep.report.drawing.colors import BEST, FAILED, INFEASIBLE, TRIED
-from sweep.report.drawing.score_axis import score_axis
+from sweep.report.drawing.axes import Frame, epoch_axis, score_axis
+from sweep.report.drawing.canvas import PANEL, Point, Sheet
+from sweep.report.equal_epochs import STOPPED
 from sweep.report.formats import count
 from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.table import settings
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 TOP = 6  # configurations
 LOST = 3  # configurations of which a trial diverged or failed, after an epoch at least
+MOST_STOPPED = 300  # curves of trials that were stopped at rungs
 TRAIN, VALIDATION = "train_loss", "val_loss"
-SIZE = (3.6, 2.1)
+HEIGHT = 202.0
+
+Run = Mapping[str, Sequence[float | None]]  # one trial's curves by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,80 +29,102 @@ class Curves:
 
     caption: str
     svg: str
-    lost: bool = False
+    look: str  # the class that colours it
 
 
 def learning_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Curves]:
     """Draw the best configurations on one scale, then some that were lost, each on its own."""
     top = [(rank, item) for rank, item in enumerate(board.ranked, start=1) if rank <= TOP]
-    shown = [(rank, item, _curves(item, records, State.COMPLETED)) for rank, item in top]
+    shown = [(rank, item, _runs(item, records, State.COMPLETED)) for rank, item in top]
     shared = [value for _, _, runs in shown for run in runs for value in _values(run)]
-    found = [
-        Curves(
-            f"{rank}: {settings(item, board)}", _plot(runs, shared, BEST if rank == 1 else TRIED)
-        )
-        for rank, item, runs in shown
-        if runs
-    ]
+    found = []
+    for rank, item, runs in shown:
+        if runs:
+            look = "best" if rank == 1 else "tried"
+            name = settings(item, board) or "the one configuration"
+            found.append(Curves(f"{rank}: {name}", _plot(runs, shared, look=look), look))
     return [*found, *_lost(board, records)]
+
+
+def stopped_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> str:
+    """Draw how far the trials came that were stopped at rungs, beside those that went on.
+
+    Empty where none was stopped.
+    """
+    found: list[Run] = [r.history for r in records.values() if r.state in STOPPED]
+    stopped = [run for run in found if _known(run.get(VALIDATION, []))][:MOST_STOPPED]
+    if not stopped:
+        return ""
+    winner = board.best.trials if board.best else ()
+    others = [item.trials for item in board.ranked[1:MOST_STOPPED]]
+    shown: list[tuple[str, list[Run]]] = [
+        ("rung fine", stopped),
+        ("tried fine", _completed([n for own in others for n in own], records)),
+        ("best line", _completed(winner, records)),
+    ]
+    curves = [_known(run.get(VALIDATION, [])) for _, runs in shown for run in runs]
+    values = [value for curve in curves for value in curve]
+    axis = epoch_axis(max(len(run.get(VALIDATION, [])) for _, runs in shown for run in runs))
+    frame = Frame(Sheet(PANEL, HEIGHT), axis, score_axis(values, title="loss"))
+    frame.draw()
+    for look, runs in shown:
+        pieces = [piece for run in runs for piece in _pieces(frame, run.get(VALIDATION, []))]
+        frame.sheet.lines([piece for piece in pieces if len(piece) > 1], look=look)
+        frame.sheet.dots([p[-1] for p in pieces], look=look.split()[0])
+    return frame.sheet.svg(f"How far {count(len(stopped), 'stopped trial')} came")
+
+
+def _completed(numbers: Sequence[int], records: Mapping[int, Record]) -> list[Run]:
+    own = [records[n] for n in numbers if n in records]
+    return [r.history for r in own if r.state is State.COMPLETED and _values(r.history)]
 
 
 def _lost(board: Leaderboard, records: Mapping[int, Record]) -> list[Curves]:
     found: list[Curves] = []
-    for state, color in ((State.INFEASIBLE, INFEASIBLE), (State.FAILED, FAILED)):
+    for state in (State.INFEASIBLE, State.FAILED):
         for item in [*board.unranked, *board.ranked]:
             if len(found) == LOST:
                 return found
-            runs = _curves(item, records, state)
+            runs = _runs(item, records, state)
             if runs:
-                name = settings(item, board)
-                caption = f"{state.value.lower()}: {name}, {count(len(runs), 'trial')}"
+                look = state.value.lower()
+                which = [count(len(runs), "trial")] if len(item.trials) > 1 else []
+                name = ", ".join([settings(item, board) or "the one configuration", *which])
                 own = [value for run in runs for value in _values(run)]
-                found.append(Curves(caption, _plot(runs, own, color), lost=True))
+                found.append(Curves(f"{look}: {name}", _plot(runs, own, look=look), look))
     return found
 
 
-def _curves(
-    item: Configuration, records: Mapping[int, Record], state: State
-) -> list[Mapping[str, list[float | None]]]:
+def _runs(item: Configuration, records: Mapping[int, Record], state: State) -> list[Run]:
     own = (records[number] for number in item.trials if number in records)
     return [record.history for record in own if record.state is state and _values(record.history)]
 
 
-def _values(history: Mapping[str, list[float | None]]) -> list[float]:
-    return [
-        value
-        for name in (TRAIN, VALIDATION)
-        for value in history.get(name, [])
-        if value is not None and math.isfinite(value)
-    ]
+def _values(run: Run) -> list[float]:
+    return [value for name in (TRAIN, VALIDATION) for value in _known(run.get(name, []))]
 
 
-def _plot(
-    runs: Sequence[Mapping[str, list[float | None]]], values: Sequence[float], color: str
-) -> str:
-    from matplotlib.ticker import MaxNLocator
+def _known(curve: Sequence[float | None]) -> list[float]:
+    return [value for value in curve if value is not None and math.isfinite(value)]
 
+
+def _plot(runs: Sequence[Run], values: Sequence[float], *, look: str) -> str:
     epochs = max(len(curve) for run in runs for curve in run.values())
+    frame = Frame(Sheet(PANEL, HEIGHT), epoch_axis(epochs), score_axis(values, title="loss"))
+    frame.draw()
+    for name, style in ((TRAIN, "dashed"), (VALIDATION, "line")):
+        pieces = [piece for run in runs for piece in _pieces(frame, run.get(name, []))]
+        frame.sheet.lines([p for p in pieces if len(p) > 1], look=f"{look} {style}")
+        frame.sheet.dots([p[0] for p in pieces if len(p) == 1], look=look)
+    return frame.sheet.svg(f"Learning curves of {count(len(runs), 'trial')}")
 
-    def draw(axes: Axes) -> None:
-        for run in runs:
-            for name, style in ((TRAIN, (0, (2, 1.5))), (VALIDATION, "-")):
-                curve = [math.nan if value is None else value for value in run.get(name, [])]
-                mark = "." if len(curve) == 1 else ""
-                axes.plot(
-                    range(1, len(curve) + 1),
-                    curve,
-                    linestyle=style,
-                    marker=mark,
-                    color=color,
-                    alpha=1.0 if name == VALIDATION else 0.75,
-                    linewidth=1.2,
-                )
-        score_axis(axes, values)
-        axes.set_xlim(1 - 0.03 * epochs, epochs + 0.03 * epochs)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("loss")
 
-    return panel(draw, title=f"Learning curves of {count(len(runs), 'trial')}", size=SIZE)
+def _pieces(frame: Frame, curve: Sequence[float | None]) -> list[list[Point]]:
+    """Cut a curve where a value is missing or infinite."""
+    pieces: list[list[Point]] = [[]]
+    for epoch, value in enumerate(curve, start=1):
+        if value is not None and math.isfinite(value):
+            pieces[-1].append(frame.at(epoch, value))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sweep.plan.trial import State, Value
-from sweep.report.drawing.canvas import FONT, PAGE, panel
-from sweep.report.drawing.colors import BEST, FAILED, INFEASIBLE, INK, RANKS
+from sweep.report.drawing.canvas import PAGE, PANEL, Point, Sheet
+from sweep.report.drawing.colors import shade
 from sweep.report.drawing.scale import Scale, score_scale, setting_scale, thinned
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.table import ANY
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST = 1000  # lines; of more, one in so many is drawn, the winner always
 MOST_LOST = 300
@@ -24,9 +20,11 @@ SPREAD = 0.025  # of an axis: lines of one value side by side, by rank, so that 
 GAP = 0.15  # of an axis that lies: room for a tick's text
 BELOW, ABOVE = -0.13, 1.13  # where what has no place on an axis goes through
 
-NO_EDGES = (0.0, 0.0, 0.0, 0.0)
+HEIGHT = 374.0
+RAIL, MARGIN = 77.0, 30.0  # of the stacked figure: from axis to axis, and below the last
+LOST = (State.PRUNED, State.INFEASIBLE, State.FAILED)
 
-Point = tuple[float, float]  # axis, and the place on it from 0 to 1
+Stop = tuple[float, float]  # number of an axis, and the place on it from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +35,53 @@ class Rail:
     ticks: Sequence[tuple[float, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One configuration's way through the axes."""
+
+    stops: Sequence[Stop]
+    share: float | None  # of the way from the last rank to the first; None: no score
+    state: State = State.COMPLETED
+
+    @property
+    def look(self) -> str:
+        """Name the classes that colour it."""
+        return self.state.value.lower() if self.share is None else f"rank-{shade(self.share)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Axes side by side on a wide sheet, or one below the other on a narrow one."""
+
+    sheet: Sheet
+    last: int  # number of the last axis
+    stacked: bool
+
+    def at(self, number: float, place: float) -> Point:
+        """Give the pixels of a place on an axis."""
+        share = (place - BELOW + 0.04) / (ABOVE - BELOW + (0.14 if self.stacked else 0.18))
+        if self.stacked:
+            return share * self.sheet.width, 28 + number * RAIL
+        left, right = 0.07 * self.sheet.width, 0.97 * self.sheet.width
+        across = left + (right - left) * number / max(self.last, 1)
+        return across, (1 - share) * self.sheet.height
+
+
 def parallel_coordinates(board: Leaderboard, *, stacked: bool = False) -> str:
     """Draw the figure as SVG: axes side by side, or one below the other for a narrow page."""
     rails, lines = _layout(board)
     last = len(rails) - 1
-    size = (3.6, 0.8 * (last + 1) + 0.3) if stacked else (PAGE, 3.9)
-
-    def draw(axes: Axes) -> None:
-        axes.axis("off")
-        _draw_lines(axes, lines, stacked=stacked)
-        for number, rail in enumerate(rails):
-            _draw_rail(axes, number, rail, stacked=stacked)
-        ends = (-0.08 * (last + 1), last * 1.03 + 0.05)
-        across = (BELOW - 0.04, ABOVE + (0.1 if stacked else 0.04))
-        axes.set_xlim(*(across if stacked else ends))
-        axes.set_ylim(*((last + 0.35, -0.4) if stacked else (across[0], across[1] + 0.1)))
-
-    return panel(
-        draw,
-        title=f"Parallel coordinates of {len(lines)} configurations",
-        size=size,
-        edges=NO_EDGES,
-    )
+    sheet = Sheet(PANEL, last * RAIL + 28 + MARGIN) if stacked else Sheet(PAGE, HEIGHT)
+    track = Track(sheet, last, stacked)
+    _draw_lines(track, lines)
+    for number, rail in enumerate(rails):
+        _draw_rail(track, number, rail)
+    return sheet.svg(f"Parallel coordinates of {len(lines)} configurations")
 
 
 def one_in(board: Leaderboard) -> int:
     """Tell of how many ranked configurations one is drawn."""
     return max(1, math.ceil(len(board.ranked) / MOST))
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One configuration's way through the axes."""
-
-    points: Sequence[Point]
-    share: float | None  # of the way from the last rank to the first; None: no score
-    state: State = State.COMPLETED
 
 
 def _layout(board: Leaderboard) -> tuple[list[Rail], list[Line]]:
@@ -83,12 +92,12 @@ def _layout(board: Leaderboard) -> tuple[list[Rail], list[Line]]:
     total = len(board.ranked)
     every = one_in(board)
     lines = [
-        Line(_points(item, scales, board, ABOVE, share=0.0), None, state) for item, state in lost
+        Line(_stops(item, scales, board, ABOVE, share=0.0), None, state) for item, state in lost
     ]
     for rank in range(((total - 1) // every) * every, -1, -every):
         item = board.ranked[rank]
         share = 1 - rank / max(total - 1, 1)
-        lines.append(Line(_points(item, scales, board, scale.place(item.mean), share=share), share))
+        lines.append(Line(_stops(item, scales, board, scale.place(item.mean), share=share), share))
     rails = [
         Rail(board.names[key], [*scales[key].ticks, *_without_effect(key, board)])
         for key in board.varied
@@ -105,89 +114,57 @@ def _without_effect(key: str, board: Leaderboard) -> list[tuple[float, str]]:
 def _lost(board: Leaderboard) -> list[tuple[Configuration, State]]:
     found = []
     for item in board.unranked[:MOST_LOST]:
-        for state in (State.INFEASIBLE, State.FAILED):
-            if item.states.get(state):
-                found.append((item, state))
-                break
+        state = next((state for state in reversed(LOST) if item.states.get(state)), None)
+        if state is not None:
+            found.append((item, state))
     return found
 
 
-def _points(
-    item: Configuration, scales: dict[str, Scale], board: Leaderboard, end: float, *, share: float
-) -> list[Point]:
+def _stops(
+    item: Configuration,
+    scales: Mapping[str, Scale],
+    board: Leaderboard,
+    end: float,
+    *,
+    share: float,
+) -> list[Stop]:
     aside = SPREAD * (2 * share - 1)
-    points = [
+    stops = [
         (float(i), aside + (_place(key, item, scales, board))) for i, key in enumerate(board.varied)
     ]
-    return [*points, (float(len(points)), end)]
+    return [*stops, (float(len(stops)), end)]
 
 
-def _place(key: str, item: Configuration, scales: dict[str, Scale], board: Leaderboard) -> float:
+def _place(key: str, item: Configuration, scales: Mapping[str, Scale], board: Leaderboard) -> float:
     own: Value = item.values[key][0]
     return scales[key].place(own) if has_effect(key, item, board) else BELOW
 
 
-def _draw_lines(axes: Axes, lines: Sequence[Line], *, stacked: bool) -> None:
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import LinearSegmentedColormap
-
-    shade = LinearSegmentedColormap.from_list("ranks", RANKS)
-    width = 0.5 if len(lines) > 500 else 0.8 if len(lines) > 150 else 1.2
-    ways = [[(y, x) if stacked else (x, y) for x, y in line.points] for line in lines]
-    colors = [
-        shade(line.share)
-        if line.share is not None
-        else INFEASIBLE
-        if line.state is State.INFEASIBLE
-        else FAILED
-        for line in lines
-    ]
-    axes.add_collection(
-        LineCollection(ways, colors=colors, linewidths=width, alpha=0.8),
-        autolim=False,
-    )
-    if lines[-1].share is not None:
-        axes.plot(*zip(*ways[-1], strict=True), color=BEST, linewidth=2.6, solid_joinstyle="round")
+def _draw_lines(track: Track, lines: Sequence[Line]) -> None:
+    """Draw the worst first; all lines of one look are one shape."""
+    thick = "thin" if len(lines) > 500 else "fine" if len(lines) > 150 else "line"
+    for look in dict.fromkeys(line.look for line in lines):
+        ways = [[track.at(*stop) for stop in line.stops] for line in lines if line.look == look]
+        track.sheet.lines(ways, look=f"{look} {thick}")
+    if lines and lines[-1].share is not None:
+        track.sheet.lines([[track.at(*stop) for stop in lines[-1].stops]], look="best bold")
 
 
-def _draw_rail(axes: Axes, number: int, rail: Rail, *, stacked: bool) -> None:
-    ends = [number, number], [-0.04, 1.04]
-    axes.plot(*(ends[::-1] if stacked else ends), color=INK, linewidth=0.9, zorder=3)
-    for place, text in thinned(rail.ticks, gap=GAP if stacked else 0.0):
-        if stacked:
-            mark = [place, place], [number, number + 0.06]
-            _write(axes, text, (place, number), (0, -4), across="center", along="top")
+def _draw_rail(track: Track, number: int, rail: Rail) -> None:
+    sheet = track.sheet
+    marks = []
+    for place, text in thinned(rail.ticks, gap=GAP if track.stacked else 0.0):
+        x, y = track.at(number, place)
+        if track.stacked:
+            marks.append([(x, y), (x, y + 5)])
+            sheet.text((x, y + 17), text, look="middle on-lines")
         else:
-            mark = [number - 0.03, number], [place, place]
-            _write(axes, text, (number, place), (-5, 0), across="right", along="center")
-        axes.plot(*mark, color=INK, linewidth=0.9, zorder=3)
-    at = (BELOW - 0.02, float(number)) if stacked else (float(number), ABOVE + 0.03)
-    across = "left" if stacked else "center"
-    _write(axes, rail.title, at, (0, 4), across=across, along="bottom", weight="bold")
-
-
-def _write(
-    axes: Axes,
-    text: str,
-    at: tuple[float, float],
-    aside: tuple[float, float],  # points
-    *,
-    across: str,
-    along: str,
-    weight: str = "normal",
-) -> None:
-    axes.annotate(
-        text,
-        at,
-        aside,
-        textcoords="offset points",
-        ha=across,
-        va=along,
-        fontsize=FONT,
-        fontweight=weight,
-        bbox=PAPER,
-        zorder=4,
-    )
-
-
-PAPER = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+            marks.append([(x - 5, y), (x, y)])
+            sheet.text((x - 8, y + 4), text, look="end on-lines")
+    sheet.lines([[track.at(number, -0.04), track.at(number, 1.04)], *marks], look="rail")
+    if track.stacked:
+        _, y = track.at(number, 0)
+        sheet.text((2, y - 10), rail.title, look="strong on-lines")
+    else:
+        x, _ = track.at(number, 0)
+        sheet.text((x, 14), rail.title, look="middle strong on-lines")

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sweep.report.drawing.canvas import FONT, MANY, panel
-from sweep.report.drawing.colors import BEST, INFEASIBLE, INK, TRIED
+from sweep.report.drawing.axes import Axis, Frame, score_axis
+from sweep.report.drawing.canvas import PANEL, Sheet
 from sweep.report.drawing.scale import Scale, setting_scale, thinned
-from sweep.report.drawing.score_axis import score_axis
+from sweep.report.formats import decimals, show_score, show_value
 from sweep.report.isolation import Isolated, has_effect
 from sweep.report.leaderboard import Leaderboard
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MOST = 20  # values that are marked one by one; a setting with more was drawn from a range
 SPREAD = 0.02  # of the axis: configurations of one value side by side
 GOLDEN = 0.618034  # multiples of it, cut to their fractions, spread evenly and show no pattern
-SIZE = (3.6, 2.2)
-EDGES = (0.74, 0.3, 0.12, 0.24)  # no title below; above, counts of divergences
+HEIGHT = 212.0
+ROOM = 0.1  # of the axis, on both sides
 TIMES = "\N{MULTIPLICATION SIGN}"
 GAP = 0.17  # of the axis that a tick's text needs
 
@@ -35,68 +31,60 @@ class Plot:
 
 def isolation_plots(rows: Sequence[Isolated], *, board: Leaderboard) -> list[Plot]:
     """Draw a figure for each varied setting; all have the same scale of scores."""
+    scores = [item.mean for item in board.ranked if item.mean is not None]
+    if not scores:
+        return []
+    axis = score_axis(scores, title=board.objective)
     keys = dict.fromkeys(row.key for row in rows if row.best is not None)
-    return [Plot(key, _plot(key, [r for r in rows if r.key == key], board)) for key in keys]
+    return [Plot(key, _plot([r for r in rows if r.key == key], axis, board)) for key in keys]
 
 
-def _plot(key: str, rows: Sequence[Isolated], board: Leaderboard) -> str:
+def _plot(rows: Sequence[Isolated], scores: Axis, board: Leaderboard) -> str:
+    key = rows[0].key
     scale = setting_scale(key, [row.value for row in rows])
-
-    def draw(axes: Axes) -> None:
-        _draw_all(axes, key, scale, board)
-        if len(rows) <= MOST:
-            _draw_values(axes, rows, scale)
-            _draw_divergences(axes, rows, scale)
-        _draw_winner(axes, key, scale, board)
-        score_axis(axes, [item.mean for item in board.ranked if item.mean is not None])
-        ticks = thinned(scale.ticks, gap=GAP)
-        axes.set_xticks([place for place, _ in ticks], labels=[text for _, text in ticks])
-        axes.set_xlim(-0.1, 1.1)
-        axes.grid(visible=False, axis="x")
-        axes.set_ylabel(board.objective)
-
-    title = f"{board.objective} per value of {board.names[key]}"
-    return panel(draw, title=title, size=SIZE, edges=EDGES)
+    across = Axis(-ROOM, 1 + ROOM, thinned(scale.ticks, gap=GAP))
+    frame = Frame(Sheet(PANEL, HEIGHT), across, scores, bottom=26, top=22)
+    frame.draw(upright=False)
+    _draw_all(frame, key, scale, board)
+    if len(rows) <= MOST:
+        _draw_values(frame, rows, scale, board)
+        _draw_divergences(frame, rows, scale)
+    _draw_winner(frame, key, scale, board)
+    return frame.sheet.svg(f"{board.objective} per value of {board.names[key]}")
 
 
-def _draw_all(axes: Axes, key: str, scale: Scale, board: Leaderboard) -> None:
-    x, y = [], []
+def _draw_all(frame: Frame, key: str, scale: Scale, board: Leaderboard) -> None:
+    points = []
     for rank, item in enumerate(board.ranked):
         if item.mean is not None and has_effect(key, item, board):
             aside = SPREAD * (2 * (rank * GOLDEN % 1) - 1)
-            for value in item.values[key]:
-                x.append(scale.place(value) + aside)
-                y.append(item.mean)
-    axes.scatter(x, y, s=9, color=TRIED, alpha=0.35, linewidths=0, rasterized=len(x) > MANY)
+            points += [frame.at(scale.place(v) + aside, item.mean) for v in item.values[key]]
+    frame.sheet.dots(points, look="tried many")
 
 
-def _draw_values(axes: Axes, rows: Sequence[Isolated], scale: Scale) -> None:
-    told = [(scale.place(r.value), r.best, r.median) for r in rows if r.best is not None]
-    x = [place for place, _, _ in told]
-    line = "-" if scale.ordered else "none"
-    best = [best for _, best, _ in told]
-    axes.plot(x, best, linestyle=line, marker="o", markersize=5, color=TRIED)
-    medians = [median for _, _, median in told if median is not None]
-    axes.scatter(x, medians, s=110, marker="_", color=INK, zorder=3)
+def _draw_values(frame: Frame, rows: Sequence[Isolated], scale: Scale, board: Leaderboard) -> None:
+    places = decimals(board.best.mean if board.best else None)
+    told = [(scale.place(r.value), r.best, r) for r in rows if r.best is not None]
+    if scale.ordered:
+        frame.sheet.lines([[frame.at(x, best) for x, best, _ in told]], look="tried line")
+    medians = [frame.at(x, row.median) for x, _, row in told if row.median is not None]
+    frame.sheet.lines([[(x - 7, y), (x + 7, y)] for x, y in medians], look="ink line")
+    for x, best, row in told:
+        hint = f"{show_value(row.value)}: best {show_score(best, places=places)}"
+        hint += f", median {show_score(row.median, places=places)} of {row.count}"
+        frame.sheet.dot(frame.at(x, best), radius=3.2, look="tried", hint=hint)
 
 
-def _draw_winner(axes: Axes, key: str, scale: Scale, board: Leaderboard) -> None:
+def _draw_winner(frame: Frame, key: str, scale: Scale, board: Leaderboard) -> None:
     best = board.best
     if best is not None and best.mean is not None and has_effect(key, best, board):
-        own = [scale.place(value) for value in best.values[key]]
-        axes.plot(own, [best.mean] * len(own), "o", color=BEST, markersize=7)
+        for value in best.values[key]:
+            frame.sheet.dot(frame.at(scale.place(value), best.mean), radius=4.6, look="best")
 
 
-def _draw_divergences(axes: Axes, rows: Sequence[Isolated], scale: Scale) -> None:
+def _draw_divergences(frame: Frame, rows: Sequence[Isolated], scale: Scale) -> None:
     for row in rows:
         if row.infeasible:
-            axes.annotate(
-                f"{row.infeasible}{TIMES}",
-                (scale.place(row.value), 1.0),
-                xycoords=("data", "axes fraction"),
-                ha="center",
-                va="bottom",
-                color=INFEASIBLE,
-                fontsize=FONT,
-                fontweight="bold",
-            )
+            x = frame.across(frame.x.place(scale.place(row.value)))
+            look = "middle strong infeasible"
+            frame.sheet.text((x, frame.top - 8), f"{row.infeasible}{TIMES}", look=look)

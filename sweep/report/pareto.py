@@ -1,0 +1,77 @@
+"""Find the configurations that nothing cheaper equals."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sweep.plan.trial import Record, State
+from sweep.report.leaderboard import Configuration, Leaderboard, cost
+
+PARAMETERS = "parameters"
+FLOP = "flop"
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A ranked configuration, and what it costs."""
+
+    rank: int
+    configuration: Configuration
+    score: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the ranked configurations cost by one measure."""
+
+    measure: str  # as an axis names it: "CPU seconds a trial"
+    priced: tuple[Priced, ...]  # in the order of their ranks
+    front: tuple[Priced, ...]  # the cheapest first; each is better than all that are cheaper
+
+
+def find_prices(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Prices]:
+    """Price the ranked configurations by every measure that records have.
+
+    GPU seconds where a GPU was held, CPU seconds otherwise; then the network's parameters, and the
+    floating-point operations of its training. A measure by which all cost the same is left out.
+    """
+    held = any(records[n].gpu_seconds for item in board.ranked for n in item.trials if n in records)
+    device = "gpu_seconds" if held else "cpu_seconds"
+    measures = {
+        device: f"{device[:3].upper()} seconds a trial",
+        PARAMETERS: "parameters",
+        FLOP: "floating-point operations a trial",
+    }
+    found = [_priced(board, records, name, measure) for name, measure in measures.items()]
+    return [prices for prices in found if prices and len({p.price for p in prices.priced}) > 1]
+
+
+def _priced(
+    board: Leaderboard, records: Mapping[int, Record], name: str, measure: str
+) -> Prices | None:
+    priced = []
+    for rank, item in enumerate(board.ranked, start=1):
+        own = [_price(records[n], name) for n in item.trials if _counts(records.get(n))]
+        known = [price for price in own if price]
+        if known and item.mean is not None:
+            priced.append(Priced(rank, item, item.mean, statistics.fmean(known)))
+    return Prices(measure, tuple(priced), _front(priced, board.direction)) if priced else None
+
+
+def _counts(record: Record | None) -> bool:
+    return record is not None and record.state is State.COMPLETED
+
+
+def _price(record: Record, name: str) -> float | None:
+    return record.metrics.get(name) if name in (PARAMETERS, FLOP) else getattr(record, name)
+
+
+def _front(priced: list[Priced], direction: str) -> tuple[Priced, ...]:
+    front: list[Priced] = []
+    for item in sorted(priced, key=lambda p: (p.price, cost(p.score, direction), p.rank)):
+        if not front or cost(item.score, direction) < cost(front[-1].score, direction):
+            front.append(item)
+    return tuple(front)
