@@ -35,6 +35,7 @@ class Study:
     limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed, pack_size
     tracking: Mapping[str, Value] = field(default_factory=dict)  # uri, experiment, register
     facts: Mapping[str, Value] = field(default_factory=dict)  # data hash, git sha, versions, device
+    confirm: str | None = None  # KxN: the best K are trained again with N fresh seeds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sweep.errors import BadInput
 from sweep.plan.facets import Flat
+from sweep.plan.selection import Selection
 from sweep.plan.trial import Record, State, Trial, Value
 from sweep.report.varied import Varied, find_varied, hashable, in_order
 
@@ -25,6 +26,9 @@ class Configuration:
     trials: tuple[int, ...]  # the trained ones, ascending: one a seed
     states: Mapping[State, int]  # of these trials; PENDING where there is no record
     scores: tuple[float, ...]  # objectives of the completed ones, in the order of trials
+    by_seed: Mapping[Value, float] = field(default_factory=dict)  # the same scores
+    screened: tuple[float, ...] = ()  # of the search, where fresh seeds have confirmed it since
+    confirmed: bool = False  # its trials are those of fresh seeds
 
     @property
     def mean(self) -> float | None:
@@ -71,23 +75,41 @@ def rank(
     objective: str = "objective",
     test: str = "test",
     seed: str = SEED,
+    selection: Selection | None = None,
+    aside: Collection[int] = (),
 ) -> Leaderboard:
     """Rank the configurations of `trials` by mean objective; equal means by trial number.
 
     Only completed trials with a finite objective are ranked. A configuration that lost a seed to
-    divergence stands below all that did not: its mean is over the lucky seeds alone.
+    divergence stands below all that did not: its mean is over the lucky seeds alone. Once all of a
+    `selection` has ended, its configurations come first, by their fresh seeds alone: the scores
+    that made them the best of many flatter them. Trials `aside` do not compete.
     Raises BadInput for a direction that is neither minimize nor maximize.
     """
     if direction not in DIRECTIONS:
         raise BadInput(f"direction '{direction}' does not exist; write minimize or maximize")
+    trained = {trial.number for trial in trials if trial.same_as is None}
+    counts, twins = _states(trained, records), len(trials) - len(trained)
+    fresh = selection.fresh if selection else frozenset()
+    done = all(_ended(records.get(number)) for number in fresh)
+    out = {*aside, *(() if done else fresh)}
+    trials = [trial for trial in trials if trial.number not in out]
     varied = find_varied(trials, bases=bases)
     keys = [key for key in varied.values if key != seed]
+    seeds = {t.number: t.values.get(seed, bases[t.base].get(seed)) for t in trials}
     found = [
-        _gather(group, varied, keys, records) for group in _equal_in_effect(trials, varied, keys)
+        _gather(group, varied, keys, records, seeds=seeds, fresh=fresh)
+        for group in _equal_in_effect(trials, varied, keys)
     ]
     ranked = [item for item in found if item.scores]
-    ranked.sort(key=lambda item: (item.infeasible > 0, cost(item.mean, direction), item.trials))
-    trained = {trial.number for trial in trials if trial.same_as is None}
+    ranked.sort(
+        key=lambda item: (
+            not item.confirmed,
+            item.infeasible > 0,
+            cost(item.mean, direction),
+            item.trials,
+        )
+    )
     return Leaderboard(
         objective=objective,
         test=test,
@@ -96,8 +118,8 @@ def rank(
         names={key: varied.names[key] for key in keys},
         ranked=tuple(ranked),
         unranked=tuple(item for item in found if not item.scores),
-        counts=_states(trained, records),
-        twins=len(trials) - len(trained),
+        counts=counts,
+        twins=twins,
     )
 
 
@@ -141,20 +163,37 @@ def _equal_in_effect(
 
 
 def _gather(
-    group: Sequence[Trial], varied: Varied, keys: Sequence[str], records: Mapping[int, Record]
+    group: Sequence[Trial],
+    varied: Varied,
+    keys: Sequence[str],
+    records: Mapping[int, Record],
+    *,
+    seeds: Mapping[int, Value],
+    fresh: Collection[int],
 ) -> Configuration:
-    numbers = sorted({result_of(trial) for trial in group})
+    every = sorted({result_of(trial) for trial in group})
+    numbers = [number for number in every if number in fresh] or every
     of_each = [varied.of(trial) for trial in group]
     values = {
         key: in_order({hashable(own[key]): own[key] for own in of_each}.values()) for key in keys
     }
-    scores = [_score(records.get(number)) for number in numbers]
+    scores = {number: _score(records.get(number)) for number in every}
+    known = {number: score for number, score in scores.items() if score is not None}
     return Configuration(
         values=values,
         trials=tuple(numbers),
         states=_states(numbers, records),
-        scores=tuple(score for score in scores if score is not None),
+        scores=tuple(known[number] for number in numbers if number in known),
+        by_seed={
+            hashable(seeds.get(number)): known[number] for number in numbers if number in known
+        },
+        screened=tuple(known[n] for n in every if n in known and n not in numbers),
+        confirmed=any(number in fresh for number in numbers),
     )
+
+
+def _ended(record: Record | None) -> bool:
+    return record is not None and record.state.terminal
 
 
 def _score(record: Record | None) -> float | None:

@@ -11,6 +11,7 @@ from sweep.plan.story import Story
 from sweep.plan.trial import Record, Value
 from sweep.report.baselines import Baseline
 from sweep.report.leaderboard import SEED, Leaderboard
+from sweep.report.resampling import Resampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Results:
     records: Mapping[int, Record]
     baselines: Sequence[Baseline] = ()  # the best first
     test: Mapping[Value, float] = field(default_factory=dict)  # the winner's test score by seed
+    versus: Mapping[str, Resampled] = field(default_factory=dict)  # winner less baseline, on test
     seed: str = SEED
     spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included
     strategy: str = "grid"  # what chose the trials

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sweep.plan.budget import Spent
 from sweep.plan.trial import State
+from sweep.report.choice import choice_lines, versus_lines
 from sweep.report.failures import Reason, find_reasons
 from sweep.report.formats import count, decimals, show_list, show_score, show_spread
 from sweep.report.isolation import Isolated, isolate
@@ -34,6 +35,7 @@ class Summary:
     reasons: tuple[Reason, ...]
     isolated: tuple[Isolated, ...]
     links: tuple[str, ...]  # lines, ready to print
+    selection: tuple[str, ...] = ()  # what is known of the winner's lead
 
 
 def summarize(results: Results, *, title: str, links: Sequence[str] = ()) -> Summary:
@@ -45,6 +47,10 @@ def summarize(results: Results, *, title: str, links: Sequence[str] = ()) -> Sum
         reasons=tuple(find_reasons(results.records)),
         isolated=tuple(isolate(results.board)),
         links=tuple(links),
+        selection=(
+            *choice_lines(results.board),
+            *versus_lines(results.versus, board=results.board),
+        ),
     )
 
 
@@ -58,6 +64,8 @@ def render(summary: Summary) -> RenderableType:
     ]
     if board.ranked or summary.results.baselines:
         parts += _section("Leaderboard", _Fitting(_layouts(summary.results)))
+    if summary.selection:
+        parts += _section("Selection", _bullets(summary.selection))
     if summary.findings:
         parts += _section("Warnings", _bullets([f"{f.text} {f.remedy}" for f in summary.findings]))
     if summary.reasons:

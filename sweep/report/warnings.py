@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,17 @@ from sweep.plan.curves import RISE, overfit, still_improving
 from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import ahead, ahead_on_test
 from sweep.report.boundary import Edge, edges
+from sweep.report.choice import choose
 from sweep.report.formats import count, decimals, show_list, show_score, show_value
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
+from sweep.report.paired import MIN_SEEDS, differences, has_scipy
 from sweep.report.results import Results
 
 INFEASIBLE_SHARE = 0.20  # of the trials that ended; more says that the grid reaches too far
 TOP_SHARE = 0.25  # of the ranked configurations: those that learning curves are read of
 TOP_LEAST = 3
 CURVE_SHARE = 0.50  # of the trials of those configurations; at least this many is a pattern
-MIN_SEEDS = 3  # fewer give no spread worth the name
 TRIALS_PER_SETTING = 5  # 36 trials over 7 settings gave no more than a rough fANOVA
 
 
@@ -121,34 +121,41 @@ def _seed_noise(results: Results) -> list[Finding]:
         return []
     first, second = rivals[:2]
     gap = cost(second.mean, board.direction) - cost(first.mean, board.direction)
+    if first.confirmed != second.confirmed:  # one alone kept all its fresh seeds
+        return []
     places = decimals(first.mean)
     shown = f"{show_score(abs(gap), places=places)} in {board.objective}"
-    evidence = {"gap": gap, "seeds": [len(first.scores), len(second.scores)]}
-    fewest = min(len(first.scores), len(second.scores))
-    if fewest < MIN_SEEDS:
+    shared = len(differences(first.by_seed, second.by_seed))
+    evidence = {"gap": gap, "seeds": shared}
+    if shared < MIN_SEEDS:
         return [
             Finding(
                 Kind.SEED_NOISE,
                 f"Whether the best is better than the second ({shown}) is unknown: "
-                f"{count(fewest, 'seed')} ran, the spread needs {MIN_SEEDS}.",
-                f"Run the best few again with {results.seed}=0,1,2.",
+                f"{_ran(shared)}, {MIN_SEEDS} are needed to tell.",
+                f"Let the best be trained again with fresh seeds: hydra.sweeper.confirm=3x5, or "
+                f"run them with {results.seed}=0,1,2,3,4.",
                 evidence,
             )
         ]
-    spread = math.sqrt(statistics.fmean([(first.sd or 0) ** 2, (second.sd or 0) ** 2]))
-    if gap >= spread:
+    choice = choose(board) if has_scipy() else None
+    alike = choice.alike if choice else ()
+    if not alike:
         return []
-    level = cost(first.mean, board.direction) + spread
-    alike = sum(cost(item.mean, board.direction) < level for item in rivals)
+    which = "the second" if len(alike) == 1 else f"{len(alike)} others"
     return [
         Finding(
             Kind.SEED_NOISE,
-            f"The best leads the second by {shown}, below the spread over seeds "
-            f"({show_score(spread, places=places)}): the first {alike} are alike.",
+            f"No difference between the best and {which} is known: it leads by {shown}, which "
+            f"{shared} seeds do not bear out.",
             "Take the cheapest of them, or run them with more seeds.",
-            {**evidence, "spread": spread, "alike": alike},
+            {**evidence, "alike": 1 + len(alike)},
         )
     ]
+
+
+def _ran(seeds: int) -> str:
+    return f"{count(seeds, 'seed')} ran" if seeds else "no seed ran for both"
 
 
 def _boundary(results: Results) -> list[Finding]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sweep.plan import layout
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials
+from sweep.plan.selection import Selection, selection_from_bytes
 from sweep.plan.trial import Record, Trial
 from sweep.report.leaderboard import Leaderboard, rank
 from sweep.schema import flatten
@@ -23,6 +25,7 @@ class Studied:
     bases: Sequence[Base]
     trials: Sequence[Trial]
     reader: Reader
+    selection: Selection | None = None  # what fresh seeds confirm
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -43,6 +46,7 @@ class Studied:
             objective=self.study.objective,
             test=self.study.test,
             seed=self.study.seed,
+            selection=self.selection,
         )
 
 
@@ -51,4 +55,37 @@ def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
     bases, trials = all_trials(rounds)
     reader = Reader(place, {key: size for r in rounds for key, size in r.fences.items()})
     reader.look()
-    return Studied(place=place, study=study, bases=bases, trials=trials, reader=reader)
+    return Studied(
+        place=place,
+        study=study,
+        bases=bases,
+        trials=trials,
+        reader=reader,
+        selection=read_selection(place),
+    )
+
+
+def grown(state: Studied, rounds: Sequence[Round]) -> Studied:
+    """Take in a round that was added to a study since it was read."""
+    bases, trials = all_trials(rounds)
+    state.reader.fences = {**state.reader.fences, **rounds[-1].fences}
+    return Studied(
+        place=state.place,
+        study=state.study,
+        bases=bases,
+        trials=trials,
+        reader=state.reader,
+        selection=read_selection(state.place),
+    )
+
+
+def read_selection(place: Store) -> Selection | None:
+    """Read which configurations of a study fresh seeds confirm; None where none do.
+
+    Raises CorruptPlan.
+    """
+    try:
+        data = place.read(layout.SELECTION)
+    except KeyError:
+        return None
+    return selection_from_bytes(data, where=f"{place.url}/{layout.SELECTION}")
