@@ -40,6 +40,7 @@ class GuideConf:
     max_time: str | None = None  # after which nothing new begins: 90s, 30m, 2h
     seed: int = 0  # of the strategy's own draws; trials have train.seed
     batch: int | None = None  # tried at a time; null: all that need no result, else one a worker
+    confirm: str | None = None  # KxN: the best K are trained again with N fresh seeds
     first: list[Any] = field(default_factory=list)  # [{key: value}]: tried first, a known best
 
 

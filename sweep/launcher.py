@@ -200,6 +200,7 @@ class KubernetesLauncher(Launcher):
             now=time.time(),
             tail=secrets.token_hex(2),
             direction=direction_of(wanted),
+            confirm=OmegaConf.select(self.config, "hydra.sweeper.confirm", default=None),
             hydra=hydra,
         )
 

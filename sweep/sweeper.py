@@ -28,6 +28,7 @@ class GridConf:
     params: dict[str, Any] = field(default_factory=dict)  # key to "VALUE,VALUE"
     conditional: list[Any] = field(default_factory=list)  # [{when: {key: value}, params: {...}}]
     max_trials: int = 100_000  # a larger grid is refused
+    confirm: str | None = None  # KxN: the best K are trained again with N fresh seeds
 
 
 class LaunchingSweeper(Sweeper):
@@ -115,7 +116,13 @@ class LaunchingSweeper(Sweeper):
 class GridSweeper(LaunchingSweeper):
     """Expand the whole grid and launch it as one round."""
 
-    def __init__(self, params: DictConfig, conditional: Sequence[Any], max_trials: int) -> None:
+    def __init__(
+        self,
+        params: DictConfig,
+        conditional: Sequence[Any],
+        max_trials: int,
+        confirm: str | None = None,  # noqa: ARG002  the launcher's, once the grid is done
+    ) -> None:
         super().__init__(params, conditional)
         self.max_trials = max_trials
 

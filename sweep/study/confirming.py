@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweep.plan import layout
 from sweep.plan.application import Application
+from sweep.plan.budget import Budget
 from sweep.plan.round import Round
 from sweep.plan.selection import (
     Selection,
@@ -28,6 +29,7 @@ def confirming_round(
     application: Application | None,
     *,
     site: Site,
+    budget: Budget | None = None,
 ) -> Outline | None:
     """Plan the round that confirms the best of a study; None where there is none to do.
 
@@ -51,7 +53,9 @@ def confirming_round(
         selection = read_selection(state.place) or selection
     known = {trial.number for trial in state.trials}
     missing = [trial for trial in fresh_trials(state, selection) if trial.number not in known]
-    return next_round(state, rounds, missing, application, site=site) if missing else None
+    if not missing:
+        return None
+    return next_round(state, rounds, missing, application, site=site, budget=budget)
 
 
 def fresh_trials(state: Studied, selection: Selection) -> list[Trial]:

@@ -16,9 +16,11 @@ from sweep.plan.application import Application
 from sweep.plan.budget import Budget
 from sweep.plan.records import resolve_twins
 from sweep.plan.round import Round, Study
+from sweep.plan.selection import read_confirm
 from sweep.plan.trial import Record, Trial, Value
 from sweep.store import Store, open_store
 from sweep.study.conducting import Conducted, conduct, work_of
+from sweep.study.confirming import confirming_round
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.finishing import finish, give_up
 from sweep.study.going_on import how_to_go_on, who
@@ -47,8 +49,8 @@ from sweep.study.siting import (
     prepare,
 )
 from sweep.study.stopping import asked_to_stop
-from sweep.study.studied import Studied, studied
-from sweep.study.telling import announce, describe, print_job, trials
+from sweep.study.studied import Studied, grown, studied
+from sweep.study.telling import announce, announce_confirming, describe, print_job, trials
 
 
 @dataclass(slots=True)
@@ -63,6 +65,17 @@ class Session:
     files: Files
     context: str | None  # of re-use; None: nothing is taken over
     rounds: list[Round] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """With what, and where, the rounds of a study run."""
+
+    application: Application | None
+    cluster: Cluster
+    site: Site
+    console: Console
+    budget: Budget | None = None
 
 
 def show_plan(request: Request, *, console: Console) -> None:
@@ -82,7 +95,13 @@ def show_plan(request: Request, *, console: Console) -> None:
         if request.options.get("check"):
             check_job(site, work)
             console.print(f"check    {site.where} would take it")
-    describe(plan, request.composition, site=site, console=console)
+    describe(
+        plan,
+        request.composition,
+        site=site,
+        console=console,
+        confirm=read_confirm(request.confirm),
+    )
 
 
 def open_session(request: Request, *, console: Console) -> Session:
@@ -228,19 +247,58 @@ def run_rounds(
     The study is finished after its `last` batch, as far as it goes: the test part is scored once.
     Records include twins. Rounds that are added stand in `rounds` too.
     """
+    way = Way(application, cluster, site, console, budget)
+    problems = follow_round(state, plan, rounds, way, detach=detach, adopt=adopt)
+    if last:
+        confirm_and_finish(state, rounds, way, problems=problems)
+    twins = ((trial.number, trial.same_as) for trial in state.trials)
+    return resolve_twins(state.records, twins)
+
+
+def confirm_and_finish(
+    state: Studied, rounds: list[Round], way: Way, *, problems: Mapping[int, str]
+) -> None:
+    """Train the best again with fresh seeds where that is asked for, and finish the study.
+
+    Raises BadInput, Unreachable, Interrupted.
+    """
+    plan = confirming_round(state, rounds, way.application, site=way.site, budget=way.budget)
+    if plan is not None:
+        add_round(state.place, plan.round)
+        rounds.append(plan.round)
+        state = grown(state, rounds)
+        announce_confirming(state, plan, console=way.console)
+        problems = {**problems, **follow_round(state, plan, rounds, way)}
+    _finish(state, way.application, way.cluster, problems=problems, console=way.console)
+
+
+def follow_round(
+    state: Studied,
+    plan: Outline,
+    rounds: list[Round],
+    way: Way,
+    *,
+    detach: bool = False,
+    adopt: bool = False,
+) -> Mapping[int, str]:
+    """Conduct a round, and one more for packs that were lost; tell which packs were given up.
+
+    Raises BadInput, Unreachable, Interrupted.
+    """
+    cluster, site = way.cluster, way.site
     follow = partial(
         conduct,
         state,
-        budget=budget,
+        budget=way.budget,
         cluster=cluster,
         workers=site.workers * site.lanes,
-        console=console,
-        echo=None if application or cluster.lasting else lambda pack: _echo(state, pack),
+        console=way.console,
+        echo=None if way.application or cluster.lasting else lambda pack: _echo(state, pack),
     )
     try:
         done = follow(plan, detach=detach, adopt=adopt)
         while missing := _lost_trials(state, done, rounds[-1]):
-            plan = next_round(state, rounds, missing, application, site=site, budget=budget)
+            plan = next_round(state, rounds, missing, way.application, site=site, budget=way.budget)
             add_round(state.place, plan.round)
             rounds.append(plan.round)
             state.reader.fences = {**state.reader.fences, **plan.round.fences}
@@ -250,10 +308,7 @@ def run_rounds(
             state.reader.look()
             give_up(state)
         raise
-    if last:
-        _finish(state, application, cluster, problems=done.problems, console=console)
-    twins = ((trial.number, trial.same_as) for trial in state.trials)
-    return resolve_twins(state.records, twins)
+    return done.problems
 
 
 def finish_session(session: Session, *, application: Application | None, console: Console) -> None:
@@ -264,7 +319,8 @@ def finish_session(session: Session, *, application: Application | None, console
     application = application and reading(application, session.files)
     with session.place.hold(layout.LEASE, who()):
         state = studied(session.place, session.study, session.rounds)
-        _finish(state, application, session.cluster, problems={}, console=console)
+        way = Way(application, session.cluster, session.site, console)
+        confirm_and_finish(state, session.rounds, way, problems={})
 
 
 def _finish(

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sweep.compose import Composition
+from sweep.errors import BadInput
 from sweep.plan.application import Application
 from sweep.plan.budget import read_budget
 from sweep.plan.facets import Flat
 from sweep.plan.reuse import contents_of, context_of
 from sweep.plan.round import Study, check_study_name, study_name
+from sweep.plan.selection import read_confirm
 from sweep.plan.trial import Value
 from sweep.schema import flatten, unflatten
 from sweep.store import Store
@@ -42,6 +44,7 @@ class Request:
     tail: str  # four hex digits
     direction: str | None = None  # that the sweeper names; None: trials are not ranked
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
+    confirm: str | None = None  # KxN: the best K again with N fresh seeds
 
 
 def flats_of(request: Request) -> list[Flat]:
@@ -158,6 +161,20 @@ def outline_of(
     )
 
 
+def check_confirm(request: Request) -> str | None:
+    """Read what is to be confirmed.
+
+    Raises BadInput, also for a task that names no seed.
+    """
+    confirm = read_confirm(request.confirm)
+    if confirm is not None and request.application is None:
+        raise BadInput(
+            f"hydra.sweeper.confirm={confirm}: task {request.task} does not say which setting is "
+            "its seed; leave it out, and give seeds as an axis"
+        )
+    return None if confirm is None else str(confirm)
+
+
 def _pack_size(options: Mapping[str, Value]) -> int | None:
     size = dict(options.get("pack") or {}).get("size")
     recycle = options.get("recycle") or None
@@ -221,6 +238,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
             "loader": application.loader if application else "",
             "ranked": application is not None or request.direction is not None,
         },
+        confirm=check_confirm(request),
     )
 
 

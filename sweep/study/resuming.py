@@ -16,16 +16,15 @@ from sweep.plan.trial import State, Trial
 from sweep.store import open_store
 from sweep.study.asking import runs
 from sweep.study.fetching import Files, cache_folder, reading
-from sweep.study.finishing import finish
 from sweep.study.following import GRACE_S
 from sweep.study.holding import held
-from sweep.study.launching import run_rounds
+from sweep.study.launching import Way, confirm_and_finish, run_rounds
 from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import costs_of, files_of, next_round
 from sweep.study.siting import KUBERNETES, Site, local_site, open_cluster
-from sweep.study.studied import Studied, studied
+from sweep.study.studied import Studied, grown, studied
 from sweep.study.telling import announce
 
 ALWAYS = frozenset({State.CANCELLED})
@@ -60,11 +59,19 @@ def resume(
         _tell_damage(state, console)
         if _still_runs(study, rounds[-1], site, console):
             adopt_round(state, rounds, application, site=site, console=console, budget=budget)
+            state = grown(state, rounds)
         place.delete(layout.STOP)
         missing = _missing(state, ALWAYS | rerun)
         if not missing:
-            console.print(f"study {name}: every trial has a record; nothing to train")
-            finish(state, application=application, problems={}, console=console)
+            if study.confirm is None or state.selection is not None:
+                console.print(f"study {name}: every trial has a record; nothing to train")
+            cluster = open_cluster(site)
+            way = Way(application, cluster, site, console, budget)
+            try:
+                confirm_and_finish(state, rounds, way, problems={})
+            finally:
+                if not cluster.lasting:
+                    cluster.stop(GRACE_S)
             return exit_code(state)
         for trial in missing:
             place.delete(layout.failure_key(trial.number))

@@ -9,11 +9,13 @@ from rich.console import Console
 
 from sweep.compose import Composition
 from sweep.plan.round import Study
+from sweep.plan.selection import Confirm, read_confirm
 from sweep.plan.trial import Value
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
 from sweep.study.showing import reached_at
 from sweep.study.siting import Site
+from sweep.study.studied import Studied
 from sweep.tracking.address import opening
 
 
@@ -23,6 +25,7 @@ def announce(
     """Print the study, its size, its cost, and where it goes."""
     _say(console, f"study    {study.name}")
     _say(console, f"trials   {trials(plan)}")
+    _tell_confirm(read_confirm(study.confirm), console)
     if plan.data:
         _say(console, f"cost     {cost(plan)}")
     _say(console, f"runs     {how}{where(site, plan)}")
@@ -33,9 +36,29 @@ def announce(
         _say(console, "MLflow   off (not installed, or no MLFLOW_TRACKING_URI)")
 
 
-def describe(plan: Outline, composition: Composition, *, site: Site, console: Console) -> None:
+def announce_confirming(state: Studied, plan: Outline, *, console: Console) -> None:
+    """Print which configurations are trained again, and with which seeds."""
+    selection = state.selection
+    assert selection is not None
+    seeds = ", ".join(map(str, selection.seeds))
+    _say(
+        console,
+        f"confirm  the best {len(selection.candidates)} again with the seeds {seeds}: "
+        f"{plan.trained} trials",
+    )
+
+
+def describe(
+    plan: Outline,
+    composition: Composition,
+    *,
+    site: Site,
+    console: Console,
+    confirm: Confirm | None = None,
+) -> None:
     """Print a plan that is not carried out."""
     _say(console, f"trials   {trials(plan)}")
+    _tell_confirm(confirm, console)
     for key, values in grid(composition.trials).items():
         shown = ", ".join(str(value) for value in values[:8])
         more = f", ... ({len(values)})" if len(values) > 8 else ""
@@ -74,6 +97,15 @@ def trials(plan: Outline) -> str:
 def cost(plan: Outline) -> str:
     """Say what the trials cost at most."""
     return f"at most {plan.epochs:,} trial-epochs, {_flop(plan.flop)} of training"
+
+
+def _tell_confirm(confirm: Confirm | None, console: Console) -> None:
+    if confirm is not None:
+        _say(
+            console,
+            f"confirm  the best {confirm.best} again with {confirm.seeds} fresh seeds each: "
+            f"{confirm.trials} trials more",
+        )
 
 
 def _flop(flop: float) -> str:

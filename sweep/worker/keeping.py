@@ -9,6 +9,7 @@ from typing import Any
 from sweep.plan import layout
 from sweep.plan.application import Application, Result
 from sweep.plan.round import Round, digest
+from sweep.plan.selection import selection_from_bytes
 from sweep.plan.trial import Trial
 from sweep.schema import flatten
 from sweep.store import Store
@@ -19,6 +20,7 @@ def keep_weights(
 ) -> str | None:
     """Keep a trial's weights where it is the best so far, or a further seed of the best so far.
 
+    Fresh seeds that confirm the best are all kept: one of them will win.
     Two workers may each think theirs the best: both are kept, and the conductor removes what did
     not win. A winner whose weights are not there is trained again from its seed.
     """
@@ -28,7 +30,8 @@ def keep_weights(
     best = _best(store)
     sign = 1 if application.direction == "minimize" else -1
     better = best is None or sign * result.objective < sign * best["objective"]
-    if not better and best is not None and best["configuration"] != own:
+    rival = best is not None and best["configuration"] != own
+    if not better and rival and not _confirms(store, round_, trial):
         return None
     key = layout.weights_key(trial.number)
     store.write(key, result.weights)
@@ -46,6 +49,17 @@ def _configuration(application: Application, round_: Round, trial: Trial) -> str
     config = {**flatten(round_.bases[trial.base].config), **trial.values}
     config.pop(application.seed_key, None)
     return digest(config)
+
+
+def _confirms(store: Store, round_: Round, trial: Trial) -> bool:
+    if round_.number == 1:
+        return False
+    try:
+        data = store.read(layout.SELECTION)
+    except KeyError:
+        return False
+    selection = selection_from_bytes(data, where=f"{store.url}/{layout.SELECTION}")
+    return trial.number in selection.fresh
 
 
 def _best(store: Store) -> Mapping[str, Any] | None:
