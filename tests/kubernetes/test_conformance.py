@@ -10,7 +10,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from cluster_conformance import WORKERS, ClusterConformance, wait_until
+from cluster_conformance import ClusterConformance
+from cluster_ground import WORKERS, wait_until
 from kubernetes import client, config
 from release_objects import install
 from testbed.bed import Bed

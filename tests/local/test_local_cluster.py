@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from cluster_conformance import (
+from cluster_conformance import ClusterConformance
+from cluster_ground import (
     FRAIL,
     WORKERS,
-    ClusterConformance,
     alive,
     follow,
     make_work,
