@@ -42,12 +42,19 @@ def forward(api: Api, url: str) -> str:
     """
     parts = urlsplit(url)
     name = _service(parts.hostname or "", api.namespace, url)
-    wanted = parts.port or (443 if parts.scheme == "https" else 80)
+    wanted = _port(url)
     find_target(api, name, wanted)  # a mistake is told now
     server = _Server(("127.0.0.1", 0), _Connection)
     server.api, server.service, server.wanted = api, name, wanted
     threading.Thread(target=server.serve_forever, daemon=True, name=f"forward {name}").start()
     return parts._replace(netloc=f"127.0.0.1:{server.server_address[1]}").geturl()
+
+
+def again(api: Api, url: str, way: str) -> str:
+    """Write the command that opens a way once more, after this process has ended."""
+    name = _service(urlsplit(url).hostname or "", api.namespace, url)
+    ports = f"{urlsplit(way).port}:{_port(url)}"
+    return f"kubectl -n {api.namespace} port-forward service/{name} {ports}"
 
 
 def find_target(api: Api, service: str, port: int) -> Target:
@@ -145,6 +152,11 @@ def _service(host: str, namespace: str, url: str) -> str:
             "an address for people in the release"
         )
     return match["name"]
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _number(pod: Body, target: int | str, port: int) -> int:

@@ -15,7 +15,14 @@ from sweep.report.export import csv_text, markdown
 from sweep.report.leaderboard import result_of
 from sweep.report.summary import Summary as Report
 from sweep.study.scoring import Crowned
-from sweep.study.showing import cast_of, reached_at, shown_trials, study_info, tracker_of
+from sweep.study.showing import (
+    cast_of,
+    opened_again,
+    reached_at,
+    shown_trials,
+    study_info,
+    tracker_of,
+)
 from sweep.study.studied import Studied
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
@@ -164,7 +171,7 @@ def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> lis
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]
     lines = [f"MLflow refused {refused} trials; see the log"] if refused else []
     if not path:
-        return [*lines, f"MLflow:  {opening(uri)}"]
+        return [*lines, f"MLflow:  {opening(uri)}", *opened_again()]
     server = uri if is_server(uri) else LOCAL
     serve = [] if is_server(uri) else [f"MLflow:  {opening(uri)}"]
     return [
@@ -172,6 +179,7 @@ def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> lis
         *serve,
         f"table:   {page(server, path)}",
         f"charts:  {page(server, charts_path(path))}",
+        *opened_again(),
     ]
 
 

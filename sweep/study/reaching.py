@@ -9,7 +9,7 @@ from sweep.cluster.api import Api, Away, Refused, in_pod, open_api
 from sweep.cluster.release import Release, look_for_release, read_release
 from sweep.errors import BadInput, Unreachable
 from sweep.store import Store, open_store
-from sweep.study.showing import WAY
+from sweep.study.showing import WAY, WAY_AGAIN
 
 S3_ENDPOINT, REGION = "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"
 
@@ -45,6 +45,10 @@ def open_ways(release: Release, api: Api, env: MutableMapping[str, str] = os.env
     tracking = _address(release.tracking_for_people, release.tracking_for_pods, api, own=None)
     if tracking and release.tracking_for_pods:
         env[WAY] = f"{release.tracking_for_pods} {tracking}"
+        if not release.tracking_for_people and not in_pod():
+            from sweep.cluster.forwarding import again
+
+            env[WAY_AGAIN] = again(api, release.tracking_for_pods, tracking)
 
 
 def find_store(given: str | None, *, env: Mapping[str, str]) -> Store:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sweep.tracking.server import Tracker
 
 ENV = "MLFLOW_TRACKING_URI"
+WAY_AGAIN = "SWEEP_TRACKING_WAY_AGAIN"  # the command that opens that way without this process
 WAY = "SWEEP_TRACKING_WAY"  # "ADDRESS WAY": how this process reaches a server that pods know
 MANY = 5000  # trials above which MLflow shows the best 1,000 unless more are asked for
 
@@ -72,6 +73,12 @@ def reached_at(uri: str) -> str:
     """Give the address by which this process reaches a server that pods know by another."""
     address, _, way = os.environ.get(WAY, "").partition(" ")
     return way if way and uri == address else uri
+
+
+def opened_again() -> list[str]:
+    """Say how to reach MLflow later, where the way there ends with this process."""
+    command = os.environ.get(WAY_AGAIN)
+    return [f"later:   {command}"] if command else []
 
 
 def study_info(study: Study) -> StudyInfo:

@@ -16,6 +16,7 @@ from testbed.bed import Bed
 from testbed.control import ControlPlane
 from testbed.levers import Link
 from testbed.mlflow_server import MlflowServer
+from testbed.pods import PYTHON, Pods, container, pod_spec
 from testbed.real_fixtures import Trainer
 from testbed.s3 import Bucket
 
@@ -38,6 +39,34 @@ FORECAST = (
     "train.epochs=2",
     "-m",
 )
+
+
+RELAYED = {"app": "relay"}
+SERVICES = (("minio", 9000, "store.endpoint.pods"), ("mlflow", 5000, "tracking.pods"))
+RELAY = """
+import asyncio, sys
+
+async def pass_on(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+def relay(host, port):
+    async def connected(reader, writer):
+        far = await asyncio.open_connection(host, port)
+        both = pass_on(reader, far[1]), pass_on(far[0], writer)
+        await asyncio.gather(*both, return_exceptions=True)
+    return connected
+
+async def main():
+    for words in sys.argv[1:]:
+        own, host, port = words.split(":")
+        await asyncio.start_server(relay(host, int(port)), port=int(own))
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -71,6 +100,30 @@ def place(
         install(api_client, namespace, release=release, keys={name: env[name] for name in KEYS})
         kubeconfig = control_plane.kubeconfig_of_account(namespace, "sweep-submitter")
         yield Place(tmp_path, {"KUBECONFIG": str(kubeconfig)}, f"{bucket.url}/studies")
+
+
+@pytest.fixture
+def hidden(
+    place: Place, pods: Pods, bucket: Bucket, mlflow_stack: MlflowServer, bed: Bed
+) -> Iterator[Place]:
+    """Put S3 and MLflow behind Services, of which the release has no address for people."""
+    with (
+        Link(bucket.endpoint, address=bed.address) as s3,
+        Link(mlflow_stack.uri, address=bed.address) as mlflow,
+    ):
+        targets = [f"{own}:{bed.address}:{link.port}" for own, link in ((9000, s3), (5000, mlflow))]
+        main = container(["python", "-c", RELAY, *targets], image=PYTHON)
+        pods.create("relay", pod_spec(main), labels=RELAYED)
+        pods.wait_running("relay")
+        release = {"store.endpoint.people": "", "tracking.people": ""}
+        for name, port, key in SERVICES:
+            spec = {"selector": RELAYED, "ports": [{"port": port}]}
+            service = {"metadata": {"name": name}, "spec": spec}
+            pods.core.create_namespaced_service(pods.namespace, service)
+            release[key] = f"http://{name}.{pods.namespace}.svc.cluster.local:{port}"
+        pods.core.patch_namespaced_config_map("sweep-release", pods.namespace, {"data": release})
+        place.extra = {**place.extra, "AWS_ENDPOINT_URL_S3": ""}
+        yield place
 
 
 def test_the_forecast_in_pods_is_the_local_one_bit_for_bit(
@@ -108,6 +161,20 @@ def test_a_pod_that_is_told_to_stop_goes_on_with_the_same_numbers(
     assert numbers(place, "here") == numbers(place, "there")
     assert {r.state for r in place.records("there").values()} == {State.COMPLETED}
     assert any(record.continued for record in place.records("there").values())
+
+
+def test_where_people_have_no_address_the_client_opens_the_ways_itself(
+    hidden: Place, trainer: Trainer, mlflow_stack: MlflowServer, namespace: str
+) -> None:
+    there = forecast(hidden, "there", *on(trainer))
+    status = hidden.verb("status", "there")
+
+    assert there.code == 0, there.out + there.err
+    assert {r.state for r in hidden.records("there").values()} == {State.COMPLETED}
+    assert [run.info.status for run in runs(mlflow_stack, "there")] == ["FINISHED"] * 3
+    assert "table:   http://127.0.0.1:" in there.out
+    assert f"later:   kubectl -n {namespace} port-forward service/mlflow" in there.out
+    assert "complete" in status.out, status.err
 
 
 def forecast(place: Place, study: str, *words: str) -> Ended:
