@@ -10,7 +10,8 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -33,29 +34,27 @@ class NoCheckpoint(ValueError):
     """Tell why bytes are no checkpoint of this trial."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a trial stands, whatever trains it."""
+
+    network: Mapping[str, NDArray[Any]]  # by parameter name
+    optimizer: Mapping[str, NDArray[Any]]  # "number of the parameter/name of the state"
+    story: Story
+    part: Part  # of the epoch under way
+
+
 def to_bytes(bench: Bench, *, story: Story, part: Part, data: str) -> bytes:
     """Write network, optimiser, story and the steps done of the epoch under way.
 
     `data` is the hash of what is trained on.
     """
-    about = {
-        "format": FORMAT,
-        "data": data,
-        "part": asdict(part),
-        "best": asdict(story.best),
-        "epochs": [asdict(epoch) for epoch in story.epochs],
-        "progress": asdict(story.progress),
-        "plateau": asdict(story.plateau),
+    optimizer = {
+        f"{index}/{key}": value.cpu().numpy()
+        for index, state in enumerate(bench.optimizer.states())
+        for key, value in state.items()
     }
-    arrays: Arrays = {ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-    arrays |= {NETWORK + name: array for name, array in model.arrays(bench.network).items()}
-    arrays |= {BEST + name: array for name, array in story.weights.items()}
-    for index, state in enumerate(bench.optimizer.states()):
-        for key, value in state.items():
-            arrays[f"{OPTIMIZER}{index}/{key}"] = value.cpu().numpy()
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
+    return write(Standing(model.arrays(bench.network), optimizer, story, part), data=data)
 
 
 def restore(bench: Bench, *, data: str, kept: bytes) -> tuple[Story, Part]:
@@ -63,11 +62,50 @@ def restore(bench: Bench, *, data: str, kept: bytes) -> tuple[Story, Part]:
 
     Raises NoCheckpoint before anything is changed.
     """
+    shapes = {name: tuple(p.shape) for name, p in bench.network.named_parameters()}
+    standing = read(kept, data=data, shapes=shapes)
+    states = _optimizer_state(standing.optimizer)
+    try:
+        bench.optimizer.check(states)
+    except ValueError as error:
+        raise NoCheckpoint(str(error)) from None
+    network = {name: torch.tensor(array) for name, array in standing.network.items()}
+    bench.network.load_state_dict(network)
+    bench.optimizer.restore(states)
+    return standing.story, standing.part
+
+
+def write(standing: Standing, *, data: str) -> bytes:
+    """Write where a trial stands; `data` is the hash of what it is trained on."""
+    story = standing.story
+    about = {
+        "format": FORMAT,
+        "data": data,
+        "part": asdict(standing.part),
+        "best": asdict(story.best),
+        "epochs": [asdict(epoch) for epoch in story.epochs],
+        "progress": asdict(story.progress),
+        "plateau": asdict(story.plateau),
+    }
+    arrays: Arrays = {ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    arrays |= {NETWORK + name: array for name, array in standing.network.items()}
+    arrays |= {BEST + name: array for name, array in story.weights.items()}
+    arrays |= {OPTIMIZER + name: array for name, array in standing.optimizer.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def read(kept: bytes, *, data: str, shapes: Mapping[str, Sequence[int]]) -> Standing:
+    """Read where a trial of a network with parameters of these shapes stood.
+
+    Raises NoCheckpoint.
+    """
     try:
         with np.load(io.BytesIO(kept), allow_pickle=False) as file:
             arrays: Arrays = {name: file[name] for name in file.files}
         about = json.loads(arrays[ABOUT].tobytes())
-        _check(bench, arrays, about, data)
+        _check(arrays, about, data=data, shapes=shapes)
         story = Story(
             weights=_below(BEST, arrays),
             best=Score(**about["best"]),
@@ -75,25 +113,26 @@ def restore(bench: Bench, *, data: str, kept: bytes) -> tuple[Story, Part]:
             progress=Progress(**about["progress"]),
             plateau=Plateau(**about["plateau"]),
         )
-        part = Part(**about["part"])
-        states = _optimizer_state(arrays)
-        bench.optimizer.check(states)
+        return Standing(
+            network=_below(NETWORK, arrays),
+            optimizer=_below(OPTIMIZER, arrays),
+            story=story,
+            part=Part(**about["part"]),
+        )
     except NoCheckpoint:
         raise
     except UNREADABLE as error:
         raise NoCheckpoint(f"it cannot be read ({type(error).__name__}: {error})") from None
-    network = {name: torch.tensor(array) for name, array in _below(NETWORK, arrays).items()}
-    bench.network.load_state_dict(network)
-    bench.optimizer.restore(states)
-    return story, part
 
 
-def _check(bench: Bench, arrays: Arrays, about: dict[str, Any], data: str) -> None:
+def _check(
+    arrays: Arrays, about: dict[str, Any], *, data: str, shapes: Mapping[str, Sequence[int]]
+) -> None:
     if about["format"] != FORMAT:
         raise NoCheckpoint(f"it has format {about['format']}, this version reads {FORMAT}")
     if about["data"] != data:
         raise NoCheckpoint("it was trained on other data")
-    expected = {name: p.shape for name, p in bench.network.named_parameters()}
+    expected = {name: tuple(shape) for name, shape in shapes.items()}
     for prefix in (NETWORK, BEST):
         found = {name: array.shape for name, array in _below(prefix, arrays).items()}
         if found != expected:
@@ -108,9 +147,9 @@ def _below(prefix: str, arrays: Arrays) -> Arrays:
     }
 
 
-def _optimizer_state(arrays: Arrays) -> dict[int, dict[str, torch.Tensor]]:
+def _optimizer_state(arrays: Mapping[str, NDArray[Any]]) -> dict[int, dict[str, torch.Tensor]]:
     state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, array in _below(OPTIMIZER, arrays).items():
+    for name, array in arrays.items():
         index, _, key = name.partition("/")
         state.setdefault(int(index), {})[key] = torch.tensor(array)
     return state

@@ -57,7 +57,7 @@ def train(
     state: State | None = None
     failure: Failure | None = None
     if part == BEGINNING and story.epochs:  # a checkpoint that was kept where the trial rests
-        state = _asked(on_epoch, story, settings)
+        state = asked(on_epoch, story, settings)
     while state is None:
         number = len(story.epochs) + 1
         try:
@@ -71,18 +71,63 @@ def train(
             score = evaluate(bench.network, feed=feed, starts=windows.val)
             check(loss_of(score, settings), limit=bench.limit, where="validation")
         except Diverged as error:
-            text = f"{error} in epoch {number}"
-            state, failure = State.INFEASIBLE, Failure(type="Diverged", text=text, remedy=REMEDY)
+            state, failure = State.INFEASIBLE, diverged(error, epoch=number)
             continue
         part = BEGINNING
         story = story.after(
-            bench.network, settings=settings, train_loss=train_loss, score=score, lr=lr
+            lambda: model.arrays(bench.network),
+            settings=settings,
+            train_loss=train_loss,
+            score=score,
+            lr=lr,
         )
-        state = _asked(on_epoch, story, settings)
-    return _trained(bench, story, state=state, failure=failure)
+        state = asked(on_epoch, story, settings)
+    name = device.model_name(bench.feed.values.device)
+    rests = state is State.PAUSED
+    kept = (
+        checkpoint.to_bytes(bench, story=story, part=BEGINNING, data=_data(bench))
+        if rests
+        else None
+    )
+    return trained(story, state=state, failure=failure, device=name, checkpoint=kept)
 
 
-def _asked(
+def diverged(error: Diverged, *, epoch: int) -> Failure:
+    """Say of a trial that its loss left the numbers in an epoch, and what may help."""
+    return Failure(type="Diverged", text=f"{error} in epoch {epoch}", remedy=REMEDY)
+
+
+def trained(
+    story: Story,
+    *,
+    state: State,
+    failure: Failure | None,
+    device: str,
+    checkpoint: bytes | None = None,
+) -> Trained:
+    """Sum up a trial that is over, or rests."""
+    feasible = failure is None
+    sizes = (weights.size for weights in story.weights.values())
+    counts = {"epochs": len(story.epochs), "parameters": sum(sizes)}
+    best = story.best
+    scores = {
+        "val_mse": best.mse,
+        "val_mae": best.mae,
+        "best_epoch": story.progress.best_epoch,
+    }
+    return Trained(
+        state=state,
+        objective=story.progress.best if feasible else None,
+        metrics=counts | scores if feasible else counts,
+        history=story.history(),
+        device=device,
+        failure=failure,
+        weights=story.weights if feasible else {},
+        checkpoint=checkpoint,
+    )
+
+
+def asked(
     on_epoch: Callable[[Epoch], Decision] | None, story: Story, settings: Settings
 ) -> State | None:
     """Tell how the trial ends after its newest epoch; None: it goes on."""
@@ -118,27 +163,3 @@ def _keeper(
 
 def _data(bench: Bench) -> str:
     return data.load(bench.settings.data).hash
-
-
-def _trained(bench: Bench, story: Story, *, state: State, failure: Failure | None) -> Trained:
-    feasible = failure is None
-    sizes = (weights.size for weights in story.weights.values())
-    counts = {"epochs": len(story.epochs), "parameters": sum(sizes)}
-    best = story.best
-    scores = {
-        "val_mse": best.mse,
-        "val_mae": best.mae,
-        "best_epoch": story.progress.best_epoch,
-    }
-    return Trained(
-        state=state,
-        objective=story.progress.best if feasible else None,
-        metrics=counts | scores if feasible else counts,
-        history=story.history(),
-        device=device.model_name(bench.feed.values.device),
-        failure=failure,
-        weights=story.weights if feasible else {},
-        checkpoint=checkpoint.to_bytes(bench, story=story, part=BEGINNING, data=_data(bench))
-        if state is State.PAUSED
-        else None,
-    )

@@ -57,7 +57,7 @@ def set_up(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> Benc
         optimizer=optimizer.build(settings.optim, network=network),
         feed=feed,
         starts=starts,
-        limit=EXPLODED * _loss_of_the_mean(feed, starts=starts, kind=settings.train.loss),
+        limit=limit_of(settings, feed=feed, starts=starts),
     )
 
 
@@ -101,6 +101,11 @@ def one_epoch(
         bench.optimizer.step()
         total += value * len(starts)
     return total / len(bench.starts), lr
+
+
+def limit_of(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> float:
+    """Say above which loss a trial counts as diverged."""
+    return EXPLODED * _loss_of_the_mean(feed, starts=starts, kind=settings.train.loss)
 
 
 def check(loss: float, *, limit: float, where: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sweep.plan.settings import Settings
-from sweep.train import model
-from sweep.train.model import Network, Weights
+from sweep.train.model import Weights
 from sweep.train.schedule import Plateau, Progress
 from sweep.train.score import Score
 
@@ -36,15 +36,21 @@ class Story:
     plateau: Plateau = UNREDUCED
 
     def after(
-        self, network: Network, *, settings: Settings, train_loss: float, score: Score, lr: float
+        self,
+        weights: Callable[[], Weights],
+        *,
+        settings: Settings,
+        train_loss: float,
+        score: Score,
+        lr: float,
     ) -> Story:
-        """Take in one epoch, at whose end `network` scored `score`."""
+        """Take in one epoch, at whose end `weights`, asked for where they are best, scored so."""
         number = len(self.epochs) + 1
         val_loss = loss_of(score, settings)
         progress = self.progress.after(val_loss, epoch=number, min_delta=settings.train.min_delta)
         better = progress.stale == 0
         return Story(
-            weights=model.arrays(network) if better else self.weights,
+            weights=weights() if better else self.weights,
             best=score if better else self.best,
             epochs=(*self.epochs, Epoch(number, train_loss, val_loss, lr, progress.best)),
             progress=progress,

@@ -1,0 +1,237 @@
+"""Hold a fixed number of lanes on the device and take their steps together.
+
+Nothing here waits for the device within an epoch: what a step needs of the host lies in tables
+that are written once an epoch, and what it tells is read once an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweep.plan.settings import Settings
+from sweep.train.array import network, rates
+from sweep.train.array.capture import Replay, captured
+from sweep.train.array.form import Form
+from sweep.train.array.network import Source
+from sweep.train.array.noise import OnDevice, OnHost
+from sweep.train.array.noise import Source as NoiseSource
+from sweep.train.array.recurrence import Engine
+from sweep.train.score import BATCH
+
+Rows = Mapping[str, NDArray[Any]]  # WEIGHTS, BEST, FIRST, SECOND to a lane's row [P]
+WEIGHTS, BEST, FIRST, SECOND = "weights", "best", "first", "second"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What every lane of a block trains on."""
+
+    form: Form
+    source: Source
+    train: NDArray[np.int64]  # start rows of the training windows
+    val: NDArray[np.int64]
+
+    @property
+    def steps(self) -> int:
+        """Count the steps of an epoch."""
+        return -(-len(self.train) // self.form.batch)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Count the windows of each step: the last has what is left."""
+        counts = np.full(self.steps, self.form.batch)
+        counts[-1] = len(self.train) - self.form.batch * (self.steps - 1)
+        return counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One lane's part of an epoch."""
+
+    settings: Settings
+    epoch: int  # from 0
+    order: NDArray[np.intp]  # of the training windows
+    moving: NDArray[np.float64]  # rates.moving
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an epoch came to, read from the device at its end."""
+
+    losses: NDArray[np.floating]  # [S, K], of each step before it was taken
+    squared: NDArray[np.float64]  # [K], mean over the validation windows
+    absolute: NDArray[np.float64]  # [K]
+
+
+class Block:
+    """Some lanes, a slot for each; a slot may be at rest."""
+
+    def __init__(self, task: Task, *, lanes: int, engine: Engine, draw: Any = None) -> None:
+        form, device = task.form, task.source.values.device
+        self.task = task
+        self.lanes = lanes
+        self._engine = engine
+        self._rows = {
+            name: torch.zeros(lanes, form.size, dtype=form.dtype, device=device)
+            for name in (WEIGHTS, BEST, FIRST, SECOND)
+        }
+        self._leaves = {
+            name: view.detach().requires_grad_()
+            for name, view in form.views(self._rows[WEIGHTS]).items()
+        }
+        like = {"dtype": form.dtype, "device": device}
+        self._penalised = torch.tensor(form.penalised(), **like)  # type: ignore[arg-type]
+        self._fixed = torch.zeros(len(rates.FIXED), lanes, 1, **like)  # type: ignore[call-overload]
+        self._moving = torch.zeros(task.steps, len(rates.MOVING), lanes, 1, **like)  # type: ignore[call-overload]
+        self._relu = torch.zeros(lanes, dtype=torch.bool, device=device)
+        self._absolute = torch.zeros(lanes, dtype=torch.bool, device=device)
+        self._orders = torch.full(
+            (lanes, task.steps, form.batch), form.lookback, dtype=torch.int64, device=device
+        )
+        self._counts = torch.tensor(task.counts, device=device)
+        self._val = torch.tensor(task.val, device=device)
+        self._losses = torch.zeros(task.steps, lanes, **like)  # type: ignore[call-overload]
+        self._sums = torch.zeros(2, lanes, dtype=torch.float64, device=device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        on_host = device.type == "cpu" and draw is None
+        self._noise: OnHost | OnDevice = (
+            OnHost(layers=form.layers)
+            if on_host
+            else OnDevice(layers=form.layers, lanes=lanes, step=self._step, draw=draw)
+        )
+        self._noise.begin([None] * lanes)
+        self._replay_step: Replay = captured(self._take_step, reset=self._begin, device=device)
+        self._replay_validation: Replay = captured(self._validate, reset=self._begin, device=device)
+
+    def load(self, slot: int, rows: Rows) -> None:
+        """Put a lane's rows into a slot."""
+        for name, values in rows.items():
+            own = self._rows[name][slot]
+            own.copy_(torch.from_numpy(values))
+
+    def fetch(self, slot: int, *names: str) -> dict[str, NDArray[Any]]:
+        """Copy rows of a slot out."""
+        return {name: self._rows[name][slot].detach().cpu().numpy().copy() for name in names}
+
+    def begin(self, legs: Sequence[Leg | None], *, step: int = 0) -> None:
+        """Write the tables of an epoch that begins at a step; None leaves a slot at rest."""
+        task = self.task
+        fixed = np.zeros((len(rates.FIXED), self.lanes))
+        moving = np.zeros((task.steps, len(rates.MOVING), self.lanes))
+        orders = np.full((self.lanes, task.steps * task.form.batch), task.form.lookback)
+        for slot, leg in enumerate(legs):
+            if leg is None:
+                continue
+            fixed[:, slot] = rates.fixed(leg.settings.optim)
+            moving[:, :, slot] = leg.moving
+            orders[slot, : len(task.train)] = task.train[leg.order]
+        self._fixed.copy_(torch.from_numpy(fixed).unsqueeze(-1))
+        self._moving.copy_(torch.from_numpy(moving).unsqueeze(-1))
+        self._orders.copy_(torch.from_numpy(orders).view(self._orders.shape))
+        self._relu.copy_(_marks(legs, lambda own: own.model.activation == "relu"))
+        self._absolute.copy_(_marks(legs, lambda own: own.train.loss == "mae"))
+        self._noise.begin([_noise(leg) for leg in legs])
+        self._step.fill_(step)
+
+    def step(self) -> None:
+        """Take the next step of the epoch in all lanes."""
+        self._replay_step()
+
+    def validate(self) -> None:
+        """Score all lanes on the validation windows."""
+        self._replay_validation()
+
+    def told(self) -> Told:
+        """Read what the epoch came to; the one place that waits for the device."""
+        losses, sums = self._losses.cpu().numpy(), self._sums.cpu().numpy()
+        form = self.task.form
+        cells = len(self.task.val) * form.horizon * form.targets
+        return Told(losses, sums[0] / cells, sums[1] / cells)
+
+    def keep_best(self, better: Sequence[bool]) -> None:
+        """Note the weights of lanes that are better than ever."""
+        marks = torch.tensor(better, device=self._relu.device)[:, None]
+        best, weights = self._rows[BEST], self._rows[WEIGHTS]
+        best.copy_(torch.where(marks, weights, best))
+
+    def _begin(self) -> None:
+        self._step.zero_()
+
+    def _take_step(self) -> None:
+        form = self.task.form
+        starts = self._orders.index_select(1, self._step)[:, 0]
+        window, targets = self.task.source.batch(starts)
+        if isinstance(self._noise, OnHost):
+            self._noise.step = int(self._step)
+        with torch.enable_grad():
+            found = network.forecast(
+                form,
+                self._leaves,
+                window,
+                relu=self._relu,
+                drop=self._noise,
+                engine=self._engine,
+            )
+            loss = self._loss(found - targets)
+            gradients = torch.autograd.grad(loss.sum(), list(self._leaves.values()))
+        with torch.no_grad():
+            self._losses.index_copy_(0, self._step, loss.detach().unsqueeze(0))
+            joined = torch.cat([each.reshape(self.lanes, -1) for each in gradients], dim=1)
+            self._update(joined)
+            self._step.add_(1)
+
+    def _loss(self, error: Tensor) -> Tensor:
+        """Take the mean of [K, B, F, D] over the windows that the step has, for each lane."""
+        count = self._counts.index_select(0, self._step)  # [1]
+        there = torch.arange(error.shape[1], device=error.device) < count
+        error = torch.where(there[:, None, None], error, torch.zeros_like(error))
+        cells = count * error.shape[2] * error.shape[3]
+        squared, absolute = error.square().sum((1, 2, 3)), error.abs().sum((1, 2, 3))
+        return torch.where(self._absolute, absolute, squared) / cells
+
+    def _update(self, gradient: Tensor) -> None:
+        """Move all weights by [K, P], each lane by its own optimiser."""
+        keep_m, add_m, keep_v, add_v, epsilon, l1, weight_decay, clip = self._fixed
+        size, scale, decay, live = self._moving.index_select(0, self._step)[0]
+        weights, first, second = (self._rows[name] for name in (WEIGHTS, FIRST, SECOND))
+        gradient = gradient + l1 * self._penalised * torch.sign(weights)
+        norm = gradient.square().sum(1, keepdim=True).sqrt()
+        share = torch.where(clip.isinf(), torch.ones_like(norm), clip / (norm + 1e-6))
+        gradient = gradient * share.clamp(max=1.0) + weight_decay * self._penalised * weights
+        m = keep_m * first + add_m * gradient
+        v = keep_v * second + add_v * gradient.square()
+        moved = weights * (1 - decay * self._penalised) - size * m / (scale * v.sqrt() + epsilon)
+        on = live > 0
+        weights.copy_(torch.where(on, moved, weights))
+        first.copy_(torch.where(on, m, first))
+        second.copy_(torch.where(on, v, second))
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        form = self.task.form
+        parameters = {name: leaf.detach() for name, leaf in self._leaves.items()}
+        self._sums.zero_()
+        for first in range(0, len(self._val), BATCH):
+            window, targets = self.task.source.batch(self._val[None, first : first + BATCH])
+            found = network.foresee(form, parameters, window, relu=self._relu, engine=self._engine)
+            error = (found - targets).double()
+            self._sums[0] += error.square().sum((1, 2, 3))
+            self._sums[1] += error.abs().sum((1, 2, 3))
+
+
+def _marks(legs: Sequence[Leg | None], holds: Any) -> Tensor:
+    return torch.tensor([leg is not None and holds(leg.settings) for leg in legs])
+
+
+def _noise(leg: Leg | None) -> NoiseSource | None:
+    if leg is None:
+        return None
+    own = leg.settings
+    return NoiseSource(own.train.seed, leg.epoch, own.model.dropout, own.model.output_dropout)

@@ -1,0 +1,55 @@
+"""Say how many lanes a device holds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from sweep.train.array.block import Task
+from sweep.train.array.network import BLOCK
+from sweep.train.score import BATCH
+
+WIDTH = 64  # lanes of a block on a GPU: always as many, so that a lane's sums never depend on it
+ON_CPU = 16
+SHARE = 0.85  # of a GPU's memory that is planned for; the rest is for what a model leaves out
+GRAPH_BYTES = 1 << 30  # context, workspaces and compiled kernels
+
+
+def lane_bytes(task: Task) -> int:
+    """Estimate what one lane takes: weights and optimiser, and what a step holds at its fullest."""
+    form = task.form
+    wide, narrow = form.dtype.itemsize, form.factors.itemsize
+    rows = form.rows(form.batch)
+    cell = 4 * narrow + wide + narrow  # gates, c, h
+    forward = form.lookback * rows * form.hidden * form.layers * cell
+    dropped = form.lookback * rows * form.hidden * max(0, form.layers - 1) * 3 * narrow
+    backward = form.lookback * rows * form.hidden * 10 * narrow  # gradients of one layer's gates
+    scored = form.rows(BATCH) * form.hidden * (BLOCK * 10 * narrow + 4 * form.layers * wide)
+    inputs = form.lookback * max(rows, form.rows(BATCH) // WIDTH) * form.columns * 3 * wide
+    tables = task.steps * form.batch * 8
+    weights = form.size * wide * 12  # four rows kept, the rest while they are moved
+    return max(forward + dropped + backward, scored) + inputs + tables + weights
+
+
+def width_for(task: Task, *, device: torch.device, most: int) -> int:
+    """Choose the lanes of a block; `most` is how many trials there are.
+
+    On a GPU the choice does not depend on how many trials there are or what memory is free, so
+    that a trial meets the same kernels everywhere.
+    """
+    if device.type != "cuda":
+        return max(1, min(ON_CPU, most))
+    room = SHARE * torch.cuda.get_device_properties(device).total_memory - GRAPH_BYTES
+    fitting = max(1.0, room / lane_bytes(task))
+    return min(WIDTH, 1 << math.floor(math.log2(fitting)))
+
+
+def blocks_for(task: Task, *, width: int, device: torch.device, most: int) -> int:
+    """Choose how many blocks are held side by side, by the memory that is free now."""
+    wanted = max(1, -(-most // width))
+    if device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    fitting = int((SHARE * free - GRAPH_BYTES) // (lane_bytes(task) * width))
+    return max(1, min(wanted, fitting))

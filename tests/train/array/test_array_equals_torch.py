@@ -1,0 +1,202 @@
+"""A lane takes the path of nn.LSTM and torch.optim, over more than a hundred steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from sweep.plan.settings import Schedule, Settings
+from sweep.plan.trial import State
+from sweep.train.array.block import WEIGHTS, Block, Leg, Task
+from sweep.train.array.form import form_of
+from sweep.train.array.lane import Entry, open_lane
+from sweep.train.array.network import Source, forecast
+from sweep.train.array.recurrence import Operations
+from sweep.train.feed import open_feed
+from sweep.train.loop import train
+from sweep.train.model import arrays, build
+
+Make = Callable[..., Settings]
+EPOCHS = 17  # of six steps: 183 windows in batches of 32, the last of 23
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"name": "adam", "weight_decay": 1e-3},
+    "adam, l1": {"name": "adam", "l1": 1e-4, "clip_norm": 0.5},
+    "adamw": {"name": "adamw", "weight_decay": 1e-1},
+    "rmsprop": {"name": "rmsprop", "weight_decay": 1e-3, "lr": 3e-3},
+    "sgd": {"name": "sgd", "lr": 5e-2},
+    "sgd, momentum": {"name": "sgd", "lr": 2e-2, "momentum": 0.9, "clip_norm": 0.1, "l1": 1e-3},
+}
+SCHEDULES = [
+    Schedule(),
+    Schedule(name="step", step_epochs=4),
+    Schedule(name="exponential", warmup_epochs=2),
+    Schedule(name="cosine", warmup_epochs=1, min_factor=0.1),
+    Schedule(name="plateau", patience=1),
+]
+FORMS: dict[str, dict[str, Any]] = {
+    "one layer": {},
+    "two layers": {"model": {"num_layers": 2}},
+    "three layers": {"model": {"num_layers": 3}},
+    "last value": {"data": {"normalization": "last", "target": ["temp", "dewp"], "covariates": []}},
+    "reversible": {"data": {"normalization": "revin"}},
+    "channels": {"data": {"layout": "channel", "target": ["temp", "dewp"], "covariates": []}},
+    "reversible channels": {
+        "data": {
+            "layout": "channel",
+            "normalization": "revin",
+            "target": ["temp", "dewp", "humid"],
+            "covariates": [],
+        }
+    },
+    "one time step": {"data": {"lookback": 1, "horizon": 1}},
+}
+LANES: list[dict[str, Any]] = [  # all that may differ within an array
+    {"model": {"dropout": 0.3, "output_dropout": 0.2}},
+    {"model": {"activation": "relu"}, "optim": {"clip_norm": 0.5}, "train": {"seed": 1}},
+    {"optim": {"name": "sgd", "lr": 0.02, "momentum": 0.5}, "train": {"loss": "mae"}},
+    {"model": {"dropout": 0.1}, "optim": {"name": "adamw", "weight_decay": 0.1}},
+]
+
+
+def joined(*parts: dict[str, Any]) -> dict[str, Any]:
+    groups = ("data", "model", "optim", "train")
+    return {g: {k: v for part in parts for k, v in part.get(g, {}).items()} for g in groups}
+
+
+def with_schedule(config: Settings, schedule: Schedule) -> Settings:
+    return replace(config, optim=replace(config.optim, schedule=schedule))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_with_every_schedule(
+    make_settings: Make, train_at_once: Any, close: Any, name: str
+) -> None:
+    own = {"epochs": EPOCHS, "patience": None, "precision": "float64"}
+    small = {"data": {"lookback": 6}, "model": {"hidden_size": 5}}
+    config = make_settings(optim=OPTIMIZERS[name], train=own, **small)
+    configs = [with_schedule(config, schedule) for schedule in SCHEDULES]
+
+    for ours, each in zip(train_at_once(configs), configs, strict=True):
+        close(ours, train(each), tolerance=1e-10)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_of_network(
+    make_settings: Make, train_at_once: Any, close: Any, name: str, precision: str
+) -> None:
+    small = {"data": {"lookback": 6}, "model": {"hidden_size": 5}}
+    own = {"train": {"epochs": EPOCHS, "patience": None, "precision": precision}}
+    configs = [make_settings(**joined(small, own, FORMS[name], lane)) for lane in LANES]
+
+    for ours, each in zip(train_at_once(configs), configs, strict=True):
+        close(ours, train(each), tolerance=1e-8 if precision == "float64" else 2e-3)
+
+
+def test_early_stopping_horizons_and_min_delta_are_each_lanes_own(
+    make_settings: Make, train_at_once: Any, close: Any
+) -> None:
+    configs = [
+        make_settings(optim={"lr": 5e-2}, train={"epochs": 40, "patience": 2}),
+        make_settings(train={"epochs": 2}),
+        make_settings(train={"epochs": 12, "patience": 3, "min_delta": 100.0}),
+        make_settings(train={"epochs": 9, "patience": None, "seed": 3}),
+    ]
+
+    found = train_at_once(configs)
+
+    for ours, each in zip(found, configs, strict=True):
+        close(ours, train(each), tolerance=2e-3)
+    assert [each.metrics["epochs"] for each in found[1:]] == [2, 4, 9]
+    assert found[0].metrics["epochs"] < 40
+
+
+@pytest.mark.parametrize("normalization", ["none", "revin"])
+def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: str) -> None:
+    config = make_settings(
+        data={"normalization": normalization},
+        model={"num_layers": 2},
+        train={"precision": "float64"},
+    )
+    feed, windows = open_feed(config)
+    network = build(config, device=torch.device("cpu"))
+    x, y = feed.batch(windows.train[:32])
+    (network(x) - y).square().mean().backward()
+    expected = {name: p.grad for name, p in network.named_parameters()}
+
+    form = form_of(config)
+    row = torch.from_numpy(form.join(arrays(network))).expand(3, -1).clone()
+    leaves = {name: v.clone().requires_grad_() for name, v in form.views(row).items()}
+    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
+    window, targets = source.batch(torch.from_numpy(windows.train[:32]).expand(3, -1))
+    found = forecast(
+        form,
+        leaves,
+        window,
+        relu=torch.zeros(3, dtype=torch.bool),
+        drop=lambda site, states: states,
+        engine=Operations(),
+    )
+    (found - targets).square().mean((1, 2, 3)).sum().backward()
+
+    for name, gradient in expected.items():
+        for lane in leaves[name].grad:
+            torch.testing.assert_close(lane, gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_bfloat16_stays_near_and_its_weights_stay_float32(
+    make_settings: Make, train_at_once: Any
+) -> None:
+    exact = make_settings(train={"epochs": EPOCHS, "patience": None})
+    rough = replace(exact, train=replace(exact.train, precision="bfloat16"))
+
+    near, full = train_at_once([rough])[0], train(exact)
+
+    assert near.objective == pytest.approx(full.objective, rel=0.05)
+    assert near.objective != full.objective
+    assert {values.dtype.name for values in near.weights.values()} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("optim", "batch_size"),
+    [
+        ({"lr": 1e30, "name": "sgd"}, 32),
+        ({"lr": 1e4, "name": "rmsprop"}, 32),
+        ({"lr": 1e3}, 10_000),
+    ],
+)
+def test_a_trial_that_diverges_is_infeasible_in_the_same_words(
+    make_settings: Make, train_at_once: Any, close: Any, optim: dict[str, Any], batch_size: int
+) -> None:
+    own = {"batch_size": batch_size, "precision": "float64"}
+    bad = make_settings(optim=optim, train=own)
+
+    (ours,) = train_at_once([bad])
+
+    assert ours.state is State.INFEASIBLE
+    close(ours, train(bad), tolerance=1e-8)
+
+
+def test_a_block_of_its_own_is_what_an_entry_opens(make_settings: Make) -> None:
+    config = make_settings(train={"precision": "float64"})
+    feed, windows = open_feed(config)
+    form = form_of(config)
+    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
+    task = Task(form=form, source=source, train=windows.train, val=windows.val)
+    initial = form.join(arrays(build(config, device=torch.device("cpu"))))
+    entry = Entry(settings=config, ended=lambda _: None)
+    lane = open_lane(entry, form=form, data="", limit=1e9, initial=initial, steps=task.steps)
+    block = Block(task, lanes=2, engine=Operations())
+    block.load(1, lane.rows)
+    legs: list[Leg | None] = [None, lane.leg(steps=task.steps, windows=len(task.train))]
+
+    block.begin(legs)
+    for _ in range(task.steps):
+        block.step()
+
+    assert not block.fetch(0, WEIGHTS)[WEIGHTS].any()  # a slot at rest stays as it is
+    assert (block.fetch(1, WEIGHTS)[WEIGHTS] != initial).any()
