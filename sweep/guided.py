@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,17 @@ from sweep.errors import BadInput
 from sweep.sweeper import LaunchingSweeper, too_many_failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
-    from sweep.plan.story import Decided
+    from sweep.plan.story import Search, Story
     from sweep.plan.trial import Record, Value
     from sweep.ranges import Texts
     from sweep.search.space import Axis, Branch, Point, Space
-    from sweep.search.stops import Stops
-    from sweep.search.strategy import Strategy, Tried
+    from sweep.store import Store
+    from sweep.study.searching import Quest
 
 ALL = 10**9  # as many as a strategy has to offer
 
@@ -41,30 +43,7 @@ class GuideConf:
     seed: int = 0  # of the strategy's own draws; trials have train.seed
     batch: int | None = None  # tried at a time; null: all that need no result, else one a worker
     confirm: str | None = None  # KxN: the best K are trained again with N fresh seeds
-    first: list[Any] = field(default_factory=list)  # [{key: value}]: tried first, a known best
-
-
-@dataclass(frozen=True)
-class Search:
-    """A multirun read as a search."""
-
-    strategy: Strategy
-    stops: Stops
-    fixed: tuple[str, ...]  # overrides of every trial
-    texts: Texts
-    seed_key: str
-    seeds: tuple[Value, ...]  # of each configuration; empty: the configuration's own
-    batch: int
-
-    def overrides(self, point: Point) -> list[tuple[str, ...]]:
-        """List the overrides of a configuration, once a seed."""
-        words = [*self.fixed, *(self._word(key, value) for key, value in point.items())]
-        if not self.seeds:
-            return [tuple(words)]
-        return [(*words, self._word(self.seed_key, seed)) for seed in self.seeds]
-
-    def _word(self, key: str, value: Value) -> str:
-        return f"{key}={self.texts.get((key, repr(value)), value)}"
+    first: Any = None  # tried first: [{key: value}], a study's name, or {study: NAME, best: COUNT}
 
 
 class GuideSweeper(LaunchingSweeper):
@@ -85,8 +64,10 @@ class GuideSweeper(LaunchingSweeper):
         if self.launcher is None or self.config is None:
             raise RuntimeError("setup() must come before sweep()")
         try:
-            search = self.search(arguments)
-            returns = self._run(search)
+            quest = self.search(arguments)
+            if self._began_before(quest.search):
+                return self._go_on()
+            returns = self._run(quest)
         except SweepError as error:
             print(f"sweep: {error}", file=sys.stderr)  # noqa: T201
             raise SystemExit(error.exit_code) from None
@@ -94,53 +75,102 @@ class GuideSweeper(LaunchingSweeper):
             raise SystemExit(1)
         return returns
 
-    def _run(self, search: Search) -> list[JobReturn]:
+    def _run(self, quest: Quest) -> list[JobReturn]:
+        from sweep.study.searching import pursue
+
         assert self.launcher is not None
         assert self.config is not None
-        began = time.monotonic()
-        seeds = max(1, len(search.seeds))
-        past: list[Tried] = []
         returns: list[JobReturn] = []
-        told = 0
         limit = self.config.hydra.launcher.get("max_failed")
-        while True:
-            elapsed = time.monotonic() - began
-            reason = search.stops.reached(past, elapsed_s=elapsed, seeds=seeds)
-            room = search.stops.room(past, seeds=seeds)
-            most = search.batch if room is None else min(search.batch, room)
-            found = search.strategy.suggest(past, most=0 if reason else most)
-            told = _tell(found.decisions, told)
-            if reason or not found.points:
-                _say(f"search   {reason or 'the strategy is through'}")
-                return returns
-            words = [own for point in found.points for own in search.overrides(point)]
-            got = list(self.launcher.launch(words, initial_job_idx=len(returns)))
-            if not got:  # a dry launch
-                return returns
-            returns += got
-            for place, point in enumerate(found.points):
-                own = got[place * seeds : (place + 1) * seeds]
-                past.append(self._tried(len(past), point, own, first=len(past) * seeds))
-            if limit is not None and too_many_failed(returns, limit):
-                return returns
 
-    def _tried(self, number: int, point: Point, own: Sequence[JobReturn], *, first: int) -> Tried:
-        from sweep.search.strategy import tried
+        def launch(words: Sequence[tuple[str, ...]], first: int) -> list[Record]:
+            assert self.launcher is not None
+            got = list(self.launcher.launch(words, initial_job_idx=first))
+            returns.extend(got)
+            return [record_of(item, number=first + place) for place, item in enumerate(got)]
 
-        records = [record_of(item, number=first + place) for place, item in enumerate(own)]
-        return tried(
-            number, point, records, seeds=len(own), direction=str(self.options["direction"])
+        pursue(
+            quest,
+            launch=launch,
+            keep=self._keeping(quest.search),
+            say=_say,
+            direction=str(self.options["direction"]),
+            enough=lambda _: limit is not None and too_many_failed(returns, limit),
         )
+        return returns
 
-    def search(self, arguments: Sequence[str]) -> Search:
+    def _began_before(self, search: Search) -> bool:
+        """Tell whether the study that the launcher is to write is there, as this very search."""
+        from dataclasses import replace
+
+        from sweep.launcher import KubernetesLauncher
+        from sweep.study.reading import list_studies
+        from sweep.study.searching import read_search
+
+        launcher = self.launcher
+        if not isinstance(launcher, KubernetesLauncher) or not launcher.options.get("study"):
+            return False
+        _, store = launcher.whereabouts()
+        name = str(launcher.options["study"])
+        if name not in list_studies(store):
+            return False
+        kept = read_search(store.at(name))
+        return kept is not None and replace(kept, hydra={}) == replace(search, hydra={})
+
+    def _go_on(self) -> list[JobReturn]:
+        """Go on with the study of an earlier client; leaves by SystemExit where it failed."""
+        from rich.console import Console
+
+        from sweep.launcher import KubernetesLauncher
+        from sweep.study.resuming import resume
+        from sweep.task import application_of
+
+        assert isinstance(self.launcher, KubernetesLauncher)
+        assert self.task is not None
+        name = str(self.launcher.options["study"])
+        _say(f"study    {name} was begun by this very search; it goes on")
+        site, store = self.launcher.whereabouts()
+        code = resume(
+            name,
+            address=store.url,
+            application=application_of(self.task),
+            console=Console(highlight=False),
+            site=site,
+        )
+        if code:
+            raise SystemExit(code)
+        return []
+
+    def _keeping(self, search: Search) -> Callable[[Story], None]:
+        """Keep the story with the study, which begins with its first round."""
+        from sweep.launcher import KubernetesLauncher
+        from sweep.study.searching import keep_search, keep_story
+
+        launcher = self.launcher
+        if not isinstance(launcher, KubernetesLauncher):
+            return lambda _: None
+
+        launcher.sources = dict(search.hydra)
+
+        def keep(story: Story) -> None:
+            def write(place: Store) -> None:
+                keep_search(place, search)
+                keep_story(place, story)
+
+            launcher.with_the_study(write)
+
+        return keep
+
+    def search(self, arguments: Sequence[str]) -> Quest:
         """Read the multirun as a search; the command line beats the configured ranges.
 
         Raises BadInput.
         """
-        from sweep.ranges import axis_of, only, plain, seeds_of
-        from sweep.search.choosing import choose
+        from sweep.plan.story import Search
+        from sweep.ranges import axis_of, by_key, only, seeds_of
         from sweep.search.space import Space
-        from sweep.search.warm import brought_in
+        from sweep.search.written import space_to_json
+        from sweep.study.searching import quest_of
         from sweep.task import application_of
 
         assert self.task is not None
@@ -159,21 +189,20 @@ class GuideSweeper(LaunchingSweeper):
         space = Space(searched, branches, {**asked, **{k: v[0] for k, v in singles.items() if v}})
         if not space.keys:
             raise BadInput("nothing varies; add guide=ranges, or KEY=VALUE,VALUE")
-        strategy = choose(
-            str(self.options["strategy"]),
-            space,
-            start=self._start(space.keys),
-            seed=int(self.options["seed"]),
-            first=[brought_in(point, space) for point in plain(self.options["first"])],
-        )
-        return Search(
-            strategy,
-            stops=self._stops(),
-            fixed=tuple(f"{k}={texts[k, repr(v[0])]}" for k, v in singles.items() if v),
-            texts=texts,
-            seed_key=seed_key,
-            seeds=seeds,
-            batch=self._batch(space, seeds=max(1, len(seeds))),
+        return quest_of(
+            Search(
+                strategy=str(self.options["strategy"]),
+                space=space_to_json(space),
+                options=self._options(),
+                start=self._start(space.keys),
+                first=self._first(space),
+                fixed=tuple(f"{k}={texts[k, repr(v[0])]}" for k, v in singles.items() if v),
+                texts=by_key(texts),
+                seed_key=seed_key,
+                seeds=seeds,
+                batch=self._batch(space, seeds=max(1, len(seeds))),
+                hydra=self._sources(),
+            )
         )
 
     def _branches(
@@ -212,19 +241,77 @@ class GuideSweeper(LaunchingSweeper):
             found[key] = plain(value)
         return found
 
-    def _stops(self) -> Stops:
+    def _first(self, space: Space) -> tuple[Point, ...]:
+        """Read what is tried first: configurations, or a study whose best these are.
+
+        Raises BadInput.
+        """
+        from sweep.errors import BadInput
+        from sweep.ranges import plain
+        from sweep.search.warm import brought_in
+
+        first = plain(self.options["first"]) or []
+        if isinstance(first, str):
+            first = {"study": first}
+        if isinstance(first, dict) and "study" in first:
+            first = self._best_of(**first)
+        if not isinstance(first, list) or not all(isinstance(item, dict) for item in first):
+            raise BadInput(
+                f"hydra.sweeper.first={first}: write [{{KEY: VALUE, ...}}], a study's name, or "
+                "{study: NAME, best: COUNT}"
+            )
+        return tuple(brought_in(point, space) for point in first)
+
+    def _best_of(self, study: str, best: int | None = None, **other: Any) -> list[dict[str, Value]]:
+        from sweep.errors import BadInput
+        from sweep.launcher import KubernetesLauncher
+        from sweep.store import open_store
+        from sweep.study.known import BEST, best_of_study
+        from sweep.study.launching import store_address
+
+        if other or (best is not None and (not isinstance(best, int) or best < 1)):
+            raise BadInput("hydra.sweeper.first: write {study: NAME, best: COUNT}, COUNT from 1 on")
+        if isinstance(self.launcher, KubernetesLauncher):
+            _, store = self.launcher.whereabouts()
+        else:
+            store = open_store(store_address(None, env=os.environ))
+        return [dict(point) for point in best_of_study(store, str(study), most=best or BEST)]
+
+    def _options(self) -> dict[str, Value]:
+        """Gather what bounds and directs the search; a stop that is none is refused."""
         from omegaconf import OmegaConf
 
         from sweep.ranges import seconds_of
-        from sweep.search.stops import Stops
 
         assert self.config is not None
-        hours = OmegaConf.select(self.config, "hydra.launcher.budget.gpu_hours", default=None)
-        return Stops(
-            max_trials=self.options["max_trials"],
-            max_time_s=seconds_of(self.options["max_time"]),
-            gpu_hours=hours,
-        )
+        return {
+            "seed": int(self.options["seed"]),
+            "max_trials": self.options["max_trials"],
+            "max_time_s": seconds_of(self.options["max_time"]),
+            "gpu_hours": OmegaConf.select(
+                self.config, "hydra.launcher.budget.gpu_hours", default=None
+            ),
+        }
+
+    def _sources(self) -> dict[str, Any]:
+        """Take along what configurations compose from, for a later client."""
+        from hydra.core.utils import JobRuntime
+
+        from sweep.launcher import KubernetesLauncher
+        from sweep.sources import snapshot
+        from sweep.task import in_main
+
+        if not isinstance(self.launcher, KubernetesLauncher):
+            return {}  # nothing is kept, so nobody goes on
+        assert self.config is not None
+        assert self.context is not None
+        assert self.task is not None
+        return {
+            **snapshot(self.context.config_loader, self.config),
+            "task_name": JobRuntime.instance().get("name"),
+            "main": in_main(self.task),
+            "argv": sys.argv,
+        }
 
     def _batch(self, space: Space, *, seeds: int) -> int:
         from sweep.cluster.cpus import usable_cpus
@@ -260,13 +347,6 @@ def record_of(item: JobReturn, *, number: int) -> Record:
     if number_of(value) is None:
         return Record(number, State.INFEASIBLE)
     return Record(number, State.COMPLETED, number_of(value))
-
-
-def _tell(decisions: Sequence[Decided], told: int) -> int:
-    for item in decisions[told:]:
-        section = f"section {item.section}" if item.section else "the conclusion"
-        _say(f"decided  {item.stage}: {item.decided}\n         {section}: {item.guide}")
-    return len(decisions)
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
+    from sweep.store import Store
     from sweep.study.launching import Session
     from sweep.study.requesting import Request
+    from sweep.study.siting import Site
 
 
 register()
@@ -40,6 +42,8 @@ class KubernetesLauncher(Launcher):
         self.task: TaskFunction | None = None
         self.context: HydraContext | None = None
         self.session: Session | None = None  # once the first batch was launched
+        self.sources: dict[str, Any] = {}  # of a search, which are kept with the study
+        self._waiting: Callable[[Store], None] | None = None  # to be done with the study's place
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -94,6 +98,9 @@ class KubernetesLauncher(Launcher):
                 atexit.register(self.session.cluster.stop, GRACE_S)
             if not self._one_batch:
                 self._finish_at_the_end()
+        if self._waiting is not None:
+            self._waiting(self.session.place)
+            self._waiting = None
         records = launch(self.session, request, console=console, last=self._one_batch)
         infeasible = float("-inf" if request.direction == "maximize" else "inf")
         return [
@@ -106,6 +113,31 @@ class KubernetesLauncher(Launcher):
             )
             for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
         ]
+
+    def whereabouts(self) -> tuple[Site, Store]:
+        """Tell where a study of these options runs, and open the store that it goes to.
+
+        Raises BadInput, Unreachable.
+        """
+        from sweep.store import open_store
+        from sweep.study.launching import store_address
+        from sweep.study.siting import choose_site, prepare
+
+        options = {key: _plain(value) for key, value in self.options.items()}
+        site = choose_site(options, env=os.environ)
+        prepare(site)
+        address = store_address(options.get("store"), env=os.environ, site=site)
+        return site, open_store(address)
+
+    def with_the_study(self, do: Callable[[Store], None]) -> None:
+        """Do something with the study's part of the store, as soon as there is a study.
+
+        Of several that wait for it only the last is done.
+        """
+        if self.session is None:
+            self._waiting = do
+        else:
+            do(self.session.place)
 
     @property
     def _one_batch(self) -> bool:
@@ -202,6 +234,7 @@ class KubernetesLauncher(Launcher):
             direction=direction_of(wanted),
             confirm=OmegaConf.select(self.config, "hydra.sweeper.confirm", default=None),
             hydra=hydra,
+            sources=self.sources,
         )
 
     def _run_here(

@@ -50,6 +50,14 @@ def axis_of(override: Override, texts: Texts) -> Axis:
     return Choice(tuple(found.values()))
 
 
+def by_key(texts: Texts) -> dict[str, dict[str, str]]:
+    """Sort by key how values were typed."""
+    found: dict[str, dict[str, str]] = {}
+    for (key, value), text in texts.items():
+        found.setdefault(key, {})[value] = text
+    return found
+
+
 def only(axis: Axis) -> tuple[Value, ...] | None:
     """Give the value of an axis that has no other, None where there is a choice."""
     return axis.values if isinstance(axis, Choice) and len(axis.values) == 1 else None

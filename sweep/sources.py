@@ -6,8 +6,10 @@ import json
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra import version
@@ -101,6 +103,16 @@ class Composer:
             raise
         return self._settle(config, number)
 
+    def master(self) -> DictConfig:
+        """Compose what all jobs have in common, as the client's Hydra had it."""
+        config = self.loader.load_configuration(
+            config_name=self._plan["config_name"],
+            overrides=list(self._plan["overrides"]),
+            run_mode=RunMode.MULTIRUN,
+        )
+        self._remember(config)
+        return config
+
     def set(
         self,
         base: Sequence[str],
@@ -144,10 +156,13 @@ class Composer:
             config.hydra.runtime.config_sources = [
                 ConfigSourceInfo(**source) for source in self._plan["config_sources"]
             ]
+        self._remember(config)
+        return config
+
+    def _remember(self, config: DictConfig) -> None:
         cache = OmegaConf.get_cache(config)
         for resolver, arguments, value in self._plan["cache"]:
             cache.setdefault(resolver, {})[tuple(arguments)] = value
-        return config
 
     def _check_resolvers(self) -> None:
         for name in self._plan["resolvers"]:
@@ -165,6 +180,16 @@ class Composer:
                 f"{missing[0]} is not in the ConfigStore of workers, which import the application "
                 "but do not run it; store it on import, not below if __name__ == '__main__':"
             ) from error
+
+
+@contextmanager
+def unfolded(plan: Plan) -> Iterator[Composer]:
+    """Compose from a snapshot in a folder of its own, as long as the context lasts.
+
+    Raises BadInput where a resolver is missing that the client had.
+    """
+    with TemporaryDirectory(prefix="sweep-configs-") as folder:
+        yield Composer(plan, folder=Path(folder))
 
 
 def _element(provider: str, path: str) -> dict[str, Any]:

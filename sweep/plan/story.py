@@ -47,7 +47,6 @@ class Search:
     seed_key: str = "train.seed"
     seeds: tuple[Value, ...] = ()  # of each configuration; empty: the configuration's own
     batch: int = 1  # configurations that are asked for at a time, at most
-    launcher: Mapping[str, Value] = field(default_factory=dict)  # what later rounds need of it
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what configurations compose from
 
 

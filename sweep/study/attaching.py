@@ -17,6 +17,7 @@ from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.resuming import adopt_round, exit_code
 from sweep.study.rounds import costs_of, files_of
+from sweep.study.searching import is_over, line_of, read_search, read_story
 from sweep.study.siting import KUBERNETES, Site, open_cluster
 from sweep.study.studied import studied
 
@@ -55,4 +56,10 @@ def attach(
             plan = Outline(rounds[-1], costs_of(rounds[-1], application), {})
             workers = site.workers * site.lanes
             look_on(state, plan, cluster=open_cluster(site), workers=workers, console=console)
+        search = read_search(place)
+        if search is not None:
+            story = read_story(place, trials=len(state.trials))
+            console.print(line_of(search, story), markup=False, soft_wrap=True)
+            if not is_over(story):
+                console.print(f"go on with it by `python -m sweep resume {name}`", soft_wrap=True)
         return exit_code(state)

@@ -19,6 +19,7 @@ from sweep.plan.selection import (
 from sweep.plan.trial import State, Trial, Value
 from sweep.study.outline import Outline
 from sweep.study.rounds import next_round
+from sweep.study.searching import is_over, read_search, read_story
 from sweep.study.siting import Site
 from sweep.study.studied import Studied, read_selection
 
@@ -74,7 +75,9 @@ def fresh_trials(state: Studied, selection: Selection) -> list[Trial]:
 
 
 def is_through(state: Studied) -> bool:
-    """Tell whether every trial has a result, or failed for good."""
+    """Tell whether every trial has a result, or failed for good, and no search goes on."""
+    if read_search(state.place) is not None and not is_over(read_story(state.place)):
+        return False
     records = state.records
     trained = [trial.number for trial in state.trials if trial.same_as is None]
     return all(n in records and records[n].state is not State.CANCELLED for n in trained)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from rich.console import Console
@@ -48,6 +48,7 @@ from sweep.study.siting import (
     open_cluster,
     prepare,
 )
+from sweep.study.spending import BUDGET
 from sweep.study.stopping import asked_to_stop
 from sweep.study.studied import Studied, grown, studied
 from sweep.study.telling import announce, announce_confirming, describe, print_job, trials
@@ -166,58 +167,71 @@ def launch(
     Raises BadInput, Unreachable, Interrupted.
     """
     with session.place.hold(layout.LEASE, who()):
-        request = reading_shipped(request, session.files)
-        packs = [pack.number for round_ in session.rounds for pack in round_.packs]
-        number, name = len(session.rounds) + 1, session.study.name
-        more = _more(session, request) if session.rounds else Shipment()
-        contents = reuse_contents(request) if session.context else {}
-        taken = find_taken(
-            session.store,
-            context=session.context,
-            contents=contents,
-            study=name,
-            round_number=number,
-            data=session.study.facts["data"],
-        )
-        plan = outline_of(
-            request,
-            site=session.site,
-            number=number,
-            first_pack=1 + max(packs, default=-1),
-            known=taken.keys(),
-        )
-        if taken:
-            console.print(f"reuse    {trials(plan)}", highlight=False)
-        send(more, store=session.store, console=console)
-        round_ = replace(
-            plan.round,
-            hydra=request.hydra,
-            cluster=session.site.note,
-            files=more.facts.get("files", {}),
-        )
-        plan = replace(plan, round=round_)
-        add_round(session.place, plan.round)
-        session.rounds.append(plan.round)
-        note_contents(
-            session.store,
-            context=session.context,
-            contents=contents,
-            study=name,
-            round_number=number,
-        )
-        take_over(session.store, study=name, round_=plan.round, taken=list(taken.values()))
-        state = studied(session.place, session.study, session.rounds)
-        return run_rounds(
-            state,
-            plan,
-            session.rounds,
-            application=request.application,
-            cluster=session.cluster,
-            site=session.site,
-            console=console,
-            detach=bool(request.options.get("detach")),
-            last=last,
-        )
+        return launch_next(session, request, console=console, last=last)
+
+
+def launch_next(
+    session: Session,
+    request: Request,
+    *,
+    console: Console,
+    last: bool,
+    budget: Budget | None = None,
+) -> Mapping[int, Record]:
+    """Run one batch as `launch` does; the caller holds the study's lease."""
+    request = reading_shipped(request, session.files)
+    packs = [pack.number for round_ in session.rounds for pack in round_.packs]
+    number, name = len(session.rounds) + 1, session.study.name
+    more = _more(session, request) if session.rounds else Shipment()
+    contents = reuse_contents(request) if session.context else {}
+    taken = find_taken(
+        session.store,
+        context=session.context,
+        contents=contents,
+        study=name,
+        round_number=number,
+        data=session.study.facts["data"],
+    )
+    plan = outline_of(
+        request,
+        site=session.site,
+        number=number,
+        first_pack=1 + max(packs, default=-1),
+        known=taken.keys(),
+    )
+    if taken:
+        console.print(f"reuse    {trials(plan)}", highlight=False)
+    send(more, store=session.store, console=console)
+    round_ = replace(
+        plan.round,
+        hydra=request.hydra,
+        cluster=session.site.note | ({BUDGET: asdict(budget)} if budget else {}),
+        files=more.facts.get("files", {}),
+    )
+    plan = replace(plan, round=round_)
+    add_round(session.place, plan.round)
+    session.rounds.append(plan.round)
+    note_contents(
+        session.store,
+        context=session.context,
+        contents=contents,
+        study=name,
+        round_number=number,
+    )
+    take_over(session.store, study=name, round_=plan.round, taken=list(taken.values()))
+    state = studied(session.place, session.study, session.rounds)
+    return run_rounds(
+        state,
+        plan,
+        session.rounds,
+        application=request.application,
+        cluster=session.cluster,
+        site=session.site,
+        console=console,
+        detach=bool(request.options.get("detach")),
+        budget=budget,
+        last=last,
+    )
 
 
 def _more(session: Session, request: Request) -> Shipment:

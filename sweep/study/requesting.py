@@ -45,6 +45,7 @@ class Request:
     direction: str | None = None  # that the sweeper names; None: trials are not ranked
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
     confirm: str | None = None  # KxN: the best K again with N fresh seeds
+    sources: Mapping[str, Any] = field(default_factory=dict)  # what a later client composes from
 
 
 def flats_of(request: Request) -> list[Flat]:
@@ -68,7 +69,7 @@ def refuse_secrets(request: Request) -> None:
         trials=request.composition.trials,
         env=dict(request.options.get("env") or {}),
         overrides=request.overrides,
-        hydra=request.hydra,
+        hydra=request.hydra or request.sources,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,17 +13,20 @@ from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.budget import Budget
 from sweep.plan.round import Round, Study
+from sweep.plan.story import Search
 from sweep.plan.trial import State, Trial
-from sweep.store import open_store
+from sweep.store import Store, open_store
 from sweep.study.asking import runs
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.following import GRACE_S
 from sweep.study.holding import held
-from sweep.study.launching import Way, confirm_and_finish, run_rounds
+from sweep.study.launching import Session, Way, confirm_and_finish, run_rounds
 from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
+from sweep.study.pursuing import Pursuit
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import costs_of, files_of, next_round
+from sweep.study.searching import read_search
 from sweep.study.siting import KUBERNETES, Site, local_site, open_cluster
 from sweep.study.studied import Studied, grown, studied
 from sweep.study.telling import announce
@@ -42,6 +46,8 @@ def resume(
 ) -> int:
     """Train what a study has no terminal record of; numbers are as if it had not stopped.
 
+    A search then goes on with the trials that it would have tried next.
+
     A round that still runs on a cluster is followed to its end first. Trials in a state of `rerun`
     are trained again, and their new records replace the old; `budget` replaces that of the study.
     Returns 1 where more trials failed than the study allows, else 0. Raises UnknownName for a study
@@ -56,13 +62,17 @@ def resume(
         files = Files(cache_folder(os.environ), store, files_of(study, rounds))
         application = application and reading(application, files)
         state = studied(place, study, rounds)
+        search = read_search(place)
         _tell_damage(state, console)
         if _still_runs(study, rounds[-1], site, console):
-            adopt_round(state, rounds, application, site=site, console=console, budget=budget)
+            adopt_round(
+                state, rounds, application, site=site, console=console, budget=budget,
+                last=search is None,
+            )  # fmt: skip
             state = grown(state, rounds)
         place.delete(layout.STOP)
         missing = _missing(state, ALWAYS | rerun)
-        if not missing:
+        if not missing and search is None:
             if study.confirm is None or state.selection is not None:
                 console.print(f"study {name}: every trial has a record; nothing to train")
             cluster = open_cluster(site)
@@ -84,26 +94,53 @@ def resume(
             )
             return 1
         _tell_differences(study, console)
-        plan = next_round(state, rounds, missing, application, site=site, budget=budget)
-        announce(study, plan, store=store, site=site, how="resumed, ", console=console)
-        add_round(place, plan.round)
-        rounds.append(plan.round)
-        state.reader.fences = {**state.reader.fences, **plan.round.fences}
         cluster = open_cluster(site)
+        way = Way(application, cluster, site, console, budget)
         try:
-            run_rounds(
-                state,
-                plan,
-                rounds,
-                application=application,
-                cluster=cluster,
-                site=site,
-                console=console,
-            )
+            if missing:
+                _train(state, rounds, missing, way, store=store, last=search is None)
+            if search is not None:
+                session = Session(store, place, study, cluster, site, files, None, rounds)
+                state = _search(grown(state, rounds), session, search, way)
         finally:
             if not cluster.lasting:
                 cluster.stop(GRACE_S)
         return exit_code(state)
+
+
+def _train(
+    state: Studied,
+    rounds: list[Round],
+    missing: Sequence[Trial],
+    way: Way,
+    *,
+    store: Store,
+    last: bool,
+) -> None:
+    site, console = way.site, way.console
+    plan = next_round(state, rounds, missing, way.application, site=site, budget=way.budget)
+    announce(state.study, plan, store=store, site=site, how="resumed, ", console=console)
+    add_round(state.place, plan.round)
+    rounds.append(plan.round)
+    state.reader.fences = {**state.reader.fences, **plan.round.fences}
+    run_rounds(
+        state,
+        plan,
+        rounds,
+        application=way.application,
+        cluster=way.cluster,
+        site=site,
+        console=console,
+        last=last,
+    )
+
+
+def _search(state: Studied, session: Session, search: Search, way: Way) -> Studied:
+    if state.selection is None:  # else the search is over, and fresh seeds decide
+        Pursuit(session, search, way.application, way.console, way.budget).go_on(state)
+        state = studied(session.place, session.study, session.rounds)
+    confirm_and_finish(state, session.rounds, way, problems={})
+    return state
 
 
 def adopt_round(
@@ -114,6 +151,7 @@ def adopt_round(
     site: Site,
     console: Console,
     budget: Budget | None = None,
+    last: bool = True,
 ) -> None:
     """Conduct the newest round, which runs already, to its end."""
     run_rounds(
@@ -126,6 +164,7 @@ def adopt_round(
         console=console,
         adopt=True,
         budget=budget,
+        last=last,
     )
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from sweep.plan import layout
+from sweep.plan.story import Search, Story
 from sweep.plan.trial import State, Value
 from sweep.store import Store
 from sweep.study.asking import runs
 from sweep.study.reading import read_rounds, read_study
+from sweep.study.searching import is_over, line_of, read_search, read_story
 from sweep.study.studied import studied
 
+NO_STORY = Story()
 COLUMNS = (
     "study",
     "state",
@@ -46,6 +49,8 @@ class Standing:
     objective: str
     corrupt: tuple[str, ...]
     torn: int
+    search: Search | None = None  # what chooses its trials, where a strategy does
+    story: Story = NO_STORY
 
     @property
     def done(self) -> int:
@@ -57,7 +62,7 @@ class Standing:
         """Say in a word how the study stands."""
         if self.conducted:
             return "running"
-        if self.missing == 0:
+        if self.missing == 0 and (self.search is None or is_over(self.story)):
             return "complete"
         if self.detached is None:
             return "unknown"
@@ -83,11 +88,20 @@ class Standing:
             "best": self.best,
             "best_trial": self.best_trial,
             "corrupt_records": list(self.corrupt),
+            "search": {
+                "strategy": self.search.strategy,
+                "begun": len(self.story.begun),
+                "ended": self.story.ended,
+            }
+            if self.search
+            else None,
         }
 
     def notes(self) -> list[str]:
         """Say what needs a person's attention."""
         lines = [f"{self.name}: corrupt record, left out: {where}" for where in self.corrupt]
+        if self.search is not None:
+            lines.append(f"{self.name}: {line_of(self.search, self.story)}")
         if self.state == "stopped":
             lines.append(f"{self.name}: go on by `python -m sweep resume {self.name}`")
         if self.state == "detached":
@@ -127,6 +141,8 @@ def standing(place: Store, *, context: str | None = None) -> Standing:
         objective=study.objective,
         corrupt=tuple(state.reader.ledger.corrupt),
         torn=state.reader.torn(),
+        search=read_search(place),
+        story=read_story(place, trials=len(state.trials)),
     )
 
 

@@ -1,0 +1,201 @@
+"""Ask a strategy what to try next, have it trained, take the results in, and keep the story."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sweep.plan import layout
+from sweep.plan.story import (
+    Begun,
+    Decided,
+    Search,
+    Story,
+    search_from_bytes,
+    search_to_bytes,
+    story_from_bytes,
+    story_to_bytes,
+)
+from sweep.plan.trial import Record, State
+from sweep.search.choosing import choose
+from sweep.search.space import Point
+from sweep.search.stops import Stops
+from sweep.search.strategy import Strategy, Tried, tried
+from sweep.search.written import space_from_json
+from sweep.store import Store
+
+# Override lists and the number of the first: the records in that order; nothing after a dry run.
+Launch = Callable[[Sequence[tuple[str, ...]], int], Sequence[Record]]
+
+THROUGH = "the strategy is through"
+STOPPED = "the study was stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Quest:
+    """A search as it is pursued: its definition, and what asks and stops."""
+
+    search: Search
+    strategy: Strategy
+    stops: Stops
+
+    @property
+    def seeds(self) -> int:
+        """Count the trials of one configuration."""
+        return max(1, len(self.search.seeds))
+
+    def overrides(self, point: Point) -> list[tuple[str, ...]]:
+        """List the overrides of a configuration, once a seed."""
+        words = [*self.search.fixed, *(self._word(key, value) for key, value in point.items())]
+        if not self.search.seeds:
+            return [tuple(words)]
+        key = self.search.seed_key
+        return [(*words, self._word(key, seed)) for seed in self.search.seeds]
+
+    def _word(self, key: str, value: object) -> str:
+        return f"{key}={self.search.texts.get(key, {}).get(repr(value), value)}"
+
+
+def quest_of(search: Search, *, gpu_hours: float | None = None) -> Quest:
+    """Read a search's definition; `gpu_hours` replaces the budget that it was begun with.
+
+    Raises BadInput.
+    """
+    options = search.options
+    strategy = choose(
+        search.strategy,
+        space_from_json(search.space),
+        start=search.start,
+        seed=int(options["seed"]),
+        first=search.first,
+    )
+    stops = Stops(
+        max_trials=options.get("max_trials"),
+        max_time_s=options.get("max_time_s"),
+        gpu_hours=gpu_hours if gpu_hours is not None else options.get("gpu_hours"),
+    )
+    return Quest(search, strategy, stops)
+
+
+def pursue(
+    quest: Quest,
+    *,
+    launch: Launch,
+    keep: Callable[[Story], None],
+    say: Callable[[str], None],
+    direction: str,
+    story: Story | None = None,
+    records: Mapping[int, Record] | None = None,
+    enough: Callable[[Sequence[Record]], bool] = lambda _: False,
+    now: Callable[[], float] = time.monotonic,
+) -> Story:
+    """Go on with a search until it is over, or `enough` of its records says so.
+
+    `story` and `records` are what is known of its beginning. The story is kept before each round
+    and at the end.
+    """
+    story = story or Story()
+    since = now() - story.elapsed_s
+    results = dict(records or {})
+    past = [_tried(quest, *item, results, direction) for item in enumerate(story.begun)]
+    while True:
+        elapsed = now() - since
+        reason = quest.stops.reached(past, elapsed_s=elapsed, seeds=quest.seeds)
+        room = quest.stops.room(past, seeds=quest.seeds)
+        most = quest.search.batch if room is None else min(quest.search.batch, room)
+        found = quest.strategy.suggest(past, most=0 if reason else most)
+        told = len(story.decisions)
+        story = replace(story.telling(found.decisions), elapsed_s=elapsed, ended="")
+        for decision in story.decisions[told:]:
+            say(sentence_of(decision))
+        if reason or not found.points:
+            story = replace(story, ended=reason or THROUGH)
+            keep(story)
+            say(f"search   {story.ended}")
+            return story
+        first = len(past) * quest.seeds
+        words = [own for point in found.points for own in quest.overrides(point)]
+        fresh = tuple(
+            Begun(dict(point), tuple(range(start, start + quest.seeds)))
+            for start, point in zip(
+                range(first, first + len(words), quest.seeds), found.points, strict=True
+            )
+        )
+        story = replace(story, begun=(*story.begun, *fresh))
+        keep(story)
+        got = launch(words, first)
+        if not got:
+            return story
+        results.update(zip(range(first, first + len(words)), got, strict=True))
+        past += [
+            _tried(quest, len(past) + place, item, results, direction)
+            for place, item in enumerate(fresh)
+        ]
+        if any(record.state is State.CANCELLED for record in got):
+            keep(replace(story, ended=STOPPED, elapsed_s=now() - since))
+            return story
+        if enough([results[number] for number in sorted(results)]):
+            return story
+
+
+def sentence_of(item: Decided) -> str:
+    """Tell a decision, with the guide's words for it."""
+    section = f"section {item.section}" if item.section else "the conclusion"
+    return f"decided  {item.stage}: {item.decided}\n         {section}: {item.guide}"
+
+
+def is_over(story: Story) -> bool:
+    """Tell whether a search has ended for a reason of its own, rather than been stopped."""
+    return story.ended not in ("", STOPPED)
+
+
+def line_of(search: Search, story: Story) -> str:
+    """Say where a search stands."""
+    count = len(story.begun)
+    begun = f"{count:,} configuration{'' if count == 1 else 's'} begun"
+    return f"search {search.strategy}: {begun}; {story.ended or 'it is not over'}"
+
+
+def keep_search(place: Store, search: Search) -> None:
+    """Write what a search is, once."""
+    place.create(layout.SEARCH, search_to_bytes(search))
+
+
+def keep_story(place: Store, story: Story) -> None:
+    """Write how far a search is."""
+    place.write(layout.STORY, story_to_bytes(story))
+
+
+def read_search(place: Store) -> Search | None:
+    """Read what search a study is; None for one that is none.
+
+    Raises CorruptPlan.
+    """
+    try:
+        data = place.read(layout.SEARCH)
+    except KeyError:
+        return None
+    return search_from_bytes(data, where=f"{place.url}/{layout.SEARCH}")
+
+
+def read_story(place: Store, *, trials: int | None = None) -> Story:
+    """Read how far a search is; of `trials` that were planned, those beyond were never begun.
+
+    Raises CorruptPlan.
+    """
+    try:
+        data = place.read(layout.STORY)
+    except KeyError:
+        return Story()
+    story = story_from_bytes(data, where=f"{place.url}/{layout.STORY}")
+    if trials is None:
+        return story
+    return replace(story, begun=tuple(b for b in story.begun if max(b.trials) < trials))
+
+
+def _tried(
+    quest: Quest, number: int, item: Begun, records: Mapping[int, Record], direction: str
+) -> Tried:
+    own = [records[trial] for trial in item.trials if trial in records]
+    return tried(number, item.point, own, seeds=quest.seeds, direction=direction)
