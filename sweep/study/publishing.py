@@ -18,7 +18,7 @@ from sweep.study.scoring import Crowned
 from sweep.study.showing import (
     cast_of,
     opened_again,
-    reached_at,
+    opened_at,
     shown_trials,
     study_info,
     tracker_of,
@@ -165,7 +165,7 @@ def _log_winner(
 
 
 def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
-    uri = reached_at(str(state.study.tracking["uri"]))
+    uri = opened_at(str(state.study.tracking["uri"]))
     if away:
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]
