@@ -21,7 +21,7 @@ from sweep.study.publishing import Shown, end_of, publish_study
 from sweep.study.scoring import Crowned
 from sweep.study.spending import Meter
 from sweep.study.studied import Studied
-from sweep.study.writing import report_address, report_files
+from sweep.study.writing import contents_of, report_address, write_report
 
 
 def finish(
@@ -46,7 +46,7 @@ def finish(
     ranked = bool(state.study.facts.get("ranked"))
 
     def attach(links: Sequence[str]) -> Mapping[str, str]:
-        return report_files(state, report, links=links) if ranked else {}
+        return tracked_files(state, report, links) if ranked else {}
 
     shown = publish_study(state, report, end=end_of(state), crowned=crowned, attach=attach)
     for pack, why in problems.items():
@@ -70,8 +70,13 @@ def publish(state: Studied, *, running: bool) -> Shown:
         report,
         end="RUNNING" if running else end_of(state),
         crowned=crowned,
-        attach=lambda links: report_files(state, report, links=links),
+        attach=lambda links: tracked_files(state, report, links),
     )
+
+
+def tracked_files(state: Studied, report: Summary, links: Sequence[str]) -> dict[str, str]:
+    """Write the report into the store; return the files of it that tracking keeps too."""
+    return write_report(state, contents_of(state, report, links=links))
 
 
 def report_of(state: Studied) -> Summary:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from sweep.plan import layout
 from sweep.plan.trial import State
-from sweep.report.export import csv_text, markdown
+from sweep.report.export import csv_text
 from sweep.report.leaderboard import result_of
+from sweep.report.markdown import NOTE_LIMIT, note
 from sweep.report.summary import Summary as Report
 from sweep.study.scoring import Crowned
 from sweep.study.showing import (
@@ -124,7 +125,7 @@ def _summary(
         done=len(state.records),
         metrics=metrics,
         params={"trials": len(state.trials), "task": state.study.task},
-        note=link + markdown(replace(report, links=())),
+        note=link + note(replace(report, links=()), limit=NOTE_LIMIT - len(link)),
         files={"leaderboard.csv": csv_text(results), **files},
     )
 

@@ -7,7 +7,8 @@ import pytest
 from report_builders import by_trial, completed, diverged, failed, make_results, make_trials, scored
 
 from sweep.plan.trial import Trial
-from sweep.report.export import csv_text, markdown
+from sweep.report.export import csv_text
+from sweep.report.markdown import note as markdown
 from sweep.report.results import Results
 from sweep.report.summary import summarize
 
