@@ -91,6 +91,7 @@ def _given(contents: Contents) -> dict[str, Any]:
         "key_figures": _key_figures(results),
         "board": board,
         "leaderboard": _scores_first(leaderboard_table(results, top=TOP, brief=True), board),
+        "selection": summary.selection,
         "findings": summary.findings,
         "stages": tell(results),
         "ended": ended(results),
