@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from sweep.plan.trial import Value
 from sweep.report.contents import Contents
+from sweep.report.drawing.values import MOST
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration
 from sweep.report.results import Results
@@ -19,7 +20,8 @@ FORMAT = 1
 
 def json_text(contents: Contents) -> str:
     """Write all that a report tells as one JSON object; what is not finite becomes null."""
-    return json.dumps(_finite(structure(contents)), ensure_ascii=False, allow_nan=False) + "\n"
+    found = _finite(structure(contents))
+    return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def structure(contents: Contents) -> dict[str, Value]:
@@ -47,7 +49,7 @@ def structure(contents: Contents) -> dict[str, Value]:
         "strategy": results.strategy,
         "story": asdict(results.story) if results.story else None,
         "importance": asdict(contents.importance),
-        "values": [asdict(row) for row in summary.isolated],
+        "values": [asdict(r) for r in summary.isolated if len(board.varied[r.key]) <= MOST],
         "fronts": {
             prices.measure: [
                 {"rank": item.rank, "price": item.price, "score": item.score}
