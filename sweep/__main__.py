@@ -9,11 +9,13 @@ VERBS = {
     "plan": "show what a multirun would do: trials, packs, cost; nothing is written",
     "status": "show how far the studies of a store are",
     "resume": "train what a study has no record of",
+    "once": "begin a study of a name, or go on with it: for a Job that may be started twice",
     "attach": "follow a study that goes on without its client",
     "cancel": "stop a study; what is done is kept",
     "logs": "print what the workers of a study printed",
     "report": "write a study's report as one HTML file",
     "publish": "write to MLflow what it lacks of a study",
+    "gate": "judge a study against the champion, seed by seed",
     "doctor": "check this machine, the store and MLflow",
 }
 
@@ -32,7 +34,8 @@ An experiment is a file of settings; each can be changed on the command line:
   python -m sweep +experiment=forecast --cfg job              show the settings
 
 `python -m sweep VERB --help` explains a verb; `python -m sweep --hydra-help` is Hydra's own.
-Exit codes: 0 done, 1 trials failed, 2 bad input, 3 store or cluster unreachable, 130 interrupted.
+Exit codes: 0 done, 1 trials failed, 2 bad input, 3 store or cluster unreachable,
+4 the gate found a regression, 130 interrupted.
 """
 
 

@@ -183,6 +183,13 @@ def tracking(tree: Tree) -> Mapping[str, Value]:
     return group
 
 
+def profile(tree: Tree) -> Mapping[str, Value]:
+    """Describe the inputs, before anything is filled or standardised."""
+    from sweep.train.profile import profile as describe
+
+    return describe(schema.parse(tree).data)
+
+
 def _grid_hint() -> str:
     from hydra.core.hydra_config import HydraConfig
 
@@ -200,6 +207,15 @@ def _print_epoch(epoch: Epoch) -> Decision:
 
 
 DATA_KEYS = tuple(key for key in schema.ADAPTERS if key.startswith("data."))
+QUESTION = (
+    *(f"data.{key}" for key in ("name", "path", "sha256", "time", "frequency", "target")),
+    *(f"data.{key}" for key in ("horizon", "split", "folds")),
+    "train.loss",
+    "train.device",
+    "train.backend",
+    "tracking.",
+    "gate.",
+)
 COST_KEYS = (
     *DATA_KEYS,
     "model.hidden_size",
@@ -224,6 +240,8 @@ APPLICATION = Application(
     crown=crown,
     tracking=tracking,
     loader="sweep.train.predict:load",
+    question=QUESTION,
+    profile=profile,
 )
 setattr(train, ATTRIBUTE, APPLICATION)
 

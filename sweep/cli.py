@@ -211,23 +211,82 @@ def report(
     study: StudyArgument,
     store: StoreOption = None,
     output: Annotated[
-        Path | None, typer.Option(help="write one format, html unless told, to this file")
-    ] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", help="print html, md, json or csv; store nothing")
+        Path | None, typer.Option(help="write the page to this file instead of the store")
     ] = None,
     as_json: JsonOption = False,  # noqa: FBT002  a flag
 ) -> int:
-    """Write a study's report: one HTML file that opens anywhere, Markdown, JSON and CSV."""
+    """Write a study's report as one HTML file that opens anywhere."""
     from sweep.study.reporting import report as report_study
 
     place = find_study(find_store(store, env=os.environ), study)
-    written = report_study(place, output=output, form=form)
-    if isinstance(written, str):
-        sys.stdout.write(written)
-    else:
-        print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
+    written = report_study(place, output=output)
+    print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
     return 0
+
+
+@cli.command()
+def gate(
+    study: StudyArgument,
+    store: StoreOption = None,
+    min_effect: Annotated[
+        float | None, typer.Option(min=0, help="smaller differences count as none; gate.min_effect")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=5, help="fresh seeds of each side; gate.seeds")
+    ] = None,
+    alias: Annotated[str | None, typer.Option(help="of the champion in MLflow; gate.alias")] = None,
+    nights: Annotated[
+        int | None,
+        typer.Option(min=0, help="hold against the winners of the last N nights; gate.nights"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="a folder for gate.json, gate.md and junit.xml too")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="tell the verdict to this address; else SWEEP_WEBHOOK")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="local or kubernetes; else where it ran before")
+    ] = None,
+    context: ContextOption = None,
+    parallelism: Annotated[int | None, typer.Option(min=1, help="packs at a time")] = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag
+) -> int:
+    """Judge a study against the champion, seed by seed: exit code 4 where it got worse."""
+    from sweep.report.judgement import as_json as in_json
+    from sweep.report.judgement import markdown, message
+    from sweep.study.gating import gate as judge
+    from sweep.study.gating import write_files
+    from sweep.study.webhook import ENV, check_webhook, send
+
+    address = webhook or os.environ.get(ENV)
+    told = check_webhook(address) if address else None
+    folder = output.absolute() if output else None  # the working directory is another soon
+    place = find_store(store, env=os.environ)
+    found = find_study(place, study)
+    site = site_again(
+        read_rounds(found)[-1].cluster,
+        env=os.environ,
+        parallelism=parallelism,
+        context=context,
+        cluster=cluster,
+    )
+    prepare(site)
+    judgement = judge(
+        study,
+        address=place.url,
+        application=_application(found.url),
+        site=site,
+        console=Console(highlight=False, stderr=as_json),
+        given={"min_effect": min_effect, "seeds": seeds, "alias": alias, "nights": nights},
+    )
+    if folder:
+        write_files(judgement, folder)
+    print(json.dumps(in_json(judgement), indent=2) if as_json else markdown(judgement))  # noqa: T201
+    why = send(told, message(judgement)) if told else None
+    if why:
+        print(f"sweep: the webhook did not take the verdict: {why}", file=sys.stderr)  # noqa: T201
+    return judgement.exit_code
 
 
 @cli.command()

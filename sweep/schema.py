@@ -14,6 +14,8 @@ from sweep.plan.facets import Facet, Flat
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Value
 
+UNFELT = ("tracking.", "gate.")  # groups that no trial's numbers depend on
+
 LIMITS: Mapping[str, Any] = {
     "data.target": Field(min_length=1),
     "data.lookback": Field(ge=1),
@@ -38,6 +40,9 @@ LIMITS: Mapping[str, Any] = {
     "train.patience": Field(ge=1),
     "train.min_delta": Field(ge=0, allow_inf_nan=False),
     "train.seed": Field(ge=0, lt=2**63),
+    "gate.min_effect": Field(ge=0, allow_inf_nan=False),
+    "gate.seeds": Field(ge=5),
+    "gate.nights": Field(ge=0),
     "tracking.children": Field(pattern=r"^(all|none|top:[1-9][0-9]*)$"),
 }
 
@@ -115,7 +120,7 @@ def effect(config: Flat) -> Hashable:
     """Put settings that have no effect to None, so that equal trials look equal.
 
     Dropout between layers does nothing with one layer; momentum is SGD's alone; AdamW without
-    weight decay is Adam; a schedule reads only its own keys; tracking has no effect.
+    weight decay is Adam; a schedule reads only its own keys; tracking and gate have no effect.
     """
     flat = dict(config)
     get = flat.get
@@ -134,7 +139,7 @@ def effect(config: Flat) -> Hashable:
         flat["optim.schedule.min_factor"] = None
     if schedule != "plateau":
         flat["optim.schedule.patience"] = None
-    return tuple(flat.get(key) for key in EFFECT.keys if not key.startswith("tracking."))
+    return tuple(flat.get(key) for key in EFFECT.keys if not key.startswith(UNFELT))
 
 
 PACK_KEYS = (
@@ -268,7 +273,7 @@ EFFECT = Facet(
         "optim.schedule.step_epochs",
         "optim.schedule.min_factor",
         "optim.schedule.patience",
-        *(key for key in ADAPTERS if key.startswith("tracking.")),
+        *(key for key in ADAPTERS if key.startswith(UNFELT)),
     ),
     effect,
 )

@@ -110,5 +110,9 @@ class Application:
     crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
     tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
     loader: str  # module:function that opens the files of Winner.model
+    # Settings that say what is asked rather than how it is answered; 'GROUP.' stands for a group.
+    question: Sequence[str] = ()
+    # What the inputs look like, so that the next study can tell what changed; {}: nothing to say.
+    profile: Callable[[Tree], Mapping[str, Value]] | None = None
     # As `run`, but goes on from a checkpoint; without it an interrupted trial begins anew.
     run_on: Callable[[Tree, OnEpoch, Checkpoints], Result] | None = None

@@ -11,14 +11,16 @@ STORY = "story.json"
 STOP = "stop.json"
 BEST = "best.json"
 SELECTION = "selection.json"
+CONTEST = "contest.json"
 BASELINES = "baselines.json"
 WINNER = "winner.json"
 PARENT_RUN = "parent-run.json"
 LEASE = "lease.json"
 SPENDING = "spending.json"
 REPORT = "report/report.html"
-REPORT_MARKDOWN = "report/report.md"
-REPORT_JSON = "report/report.json"
+GATE = "report/gate.json"
+GATE_SUMMARY = "report/gate.md"
+GATE_JUNIT = "report/junit.xml"
 LEADERBOARD = "report/leaderboard.csv"
 PROBE = "probe"
 ROUNDS = "rounds/"
@@ -28,7 +30,6 @@ FAILURES = "failures/"
 
 _ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
 _CHECKPOINT = re.compile(r"trials/(\d+)/checkpoint-(\d+)-(\d+)")
-_WEIGHTS = re.compile(r"trials/\d+/weights")
 _RESULTS = re.compile(r"packs/(\d+)/results-(\d+)-(\d+)\.jsonl")
 
 
@@ -98,8 +99,8 @@ def model_prefix(trial: int) -> str:
 
 
 def is_weights(key: str) -> bool:
-    """Tell whether a key names a trial's weights; a winner's model may have a file of that name."""
-    return _WEIGHTS.fullmatch(key) is not None
+    """Tell whether a key names a trial's weights."""
+    return key.startswith(TRIALS) and key.endswith("/weights")
 
 
 def failure_key(trial: int) -> str:

@@ -87,6 +87,16 @@ class Tracking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What `python -m sweep gate` goes by; no trial's numbers depend on it."""
+
+    min_effect: float = 0.0  # in units of the objective; a smaller difference is nobody's concern
+    seeds: int = 5  # fresh ones, that winner and champion are trained with
+    alias: str = "champion"  # in MLflow's registry
+    nights: int = 0  # hold against the winners of so many nights before; 0: against the champion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One whole configuration."""
 
@@ -95,3 +105,4 @@ class Settings:
     optim: Optim = field(default_factory=Optim)
     train: Train = field(default_factory=Train)
     tracking: Tracking = field(default_factory=Tracking)
+    gate: Gate = field(default_factory=Gate)

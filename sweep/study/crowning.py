@@ -36,7 +36,7 @@ def crown(
     known = known_winner(state, best)
     if known is not None:
         return known
-    trees = {number: _tree(state, number) for number in _completed(state, best)}
+    trees = {number: tree_of(state, number) for number in _completed(state, best)}
     if elsewhere is not None:
         said = elsewhere(trees)
         if said:
@@ -50,7 +50,8 @@ def crown(
     return known
 
 
-def _tree(state: Studied, number: int) -> dict[str, Any]:
+def tree_of(state: Studied, number: int) -> dict[str, Any]:
+    """Resolve the configuration of a trial."""
     trial = next(trial for trial in state.trials if trial.number == number)
     config = OmegaConf.create(set_values(state.bases[trial.base].config, trial.values))
     tree = OmegaConf.to_container(config, resolve=True)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 from sweep.plan import layout
 from sweep.plan.trial import State
-from sweep.report.export import csv_text
-from sweep.report.leaderboard import result_of
-from sweep.report.markdown import NOTE_LIMIT, note
+from sweep.report.export import csv_text, markdown
+from sweep.report.leaderboard import Configuration, result_of
 from sweep.report.summary import Summary as Report
+from sweep.study.champions import card_of
 from sweep.study.scoring import Crowned
 from sweep.study.showing import (
     cast_of,
     opened_again,
-    opened_at,
+    reached_at,
     shown_trials,
     study_info,
     tracker_of,
@@ -89,7 +89,7 @@ def publish_study(
         state.place.create(
             layout.PARENT_RUN, json.dumps({"id": done.parent, **state.study.tracking}).encode()
         )
-        _log_winner(tracker, state, info, crowned=crowned, parent=done.parent)
+        _log_winner(tracker, state, info, crowned=crowned, parent=done.parent, best=board.best)
     return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
 
 
@@ -125,7 +125,7 @@ def _summary(
         done=len(state.records),
         metrics=metrics,
         params={"trials": len(state.trials), "task": state.study.task},
-        note=link + note(replace(report, links=()), limit=NOTE_LIMIT - len(link)),
+        note=link + markdown(replace(report, links=())),
         files={"leaderboard.csv": csv_text(results), **files},
     )
 
@@ -137,6 +137,7 @@ def _log_winner(
     *,
     crowned: Sequence[Crowned],
     parent: str,
+    best: Configuration | None,
 ) -> None:
     from sweep.tracking.model import WinnerInfo, log_winner
 
@@ -153,6 +154,7 @@ def _log_winner(
         outputs=first.winner.outputs,
         metrics=first.winner.metrics,
         register=state.study.tracking.get("register"),
+        card=json.dumps(card_of(state, best)) if best else "",
     )
     try:
         log_winner(tracker, study=info, parent=parent, winner=winner)
@@ -166,7 +168,7 @@ def _log_winner(
 
 
 def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
-    uri = opened_at(str(state.study.tracking["uri"]))
+    uri = reached_at(str(state.study.tracking["uri"]))
     if away:
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep.plan import layout
+from sweep.plan.contest import Contest, contest_from_bytes
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials
 from sweep.plan.selection import Selection, selection_from_bytes
@@ -26,6 +27,7 @@ class Studied:
     trials: Sequence[Trial]
     reader: Reader
     selection: Selection | None = None  # what fresh seeds confirm
+    aside: frozenset[int] = frozenset()  # trials of a gate, which do not compete
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -47,6 +49,7 @@ class Studied:
             test=self.study.test,
             seed=self.study.seed,
             selection=self.selection,
+            aside=self.aside,
         )
 
 
@@ -62,6 +65,7 @@ def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
         trials=trials,
         reader=reader,
         selection=read_selection(place),
+        aside=contest_trials(place),
     )
 
 
@@ -76,6 +80,7 @@ def grown(state: Studied, rounds: Sequence[Round]) -> Studied:
         trials=trials,
         reader=state.reader,
         selection=read_selection(state.place),
+        aside=contest_trials(state.place),
     )
 
 
@@ -89,3 +94,21 @@ def read_selection(place: Store) -> Selection | None:
     except KeyError:
         return None
     return selection_from_bytes(data, where=f"{place.url}/{layout.SELECTION}")
+
+
+def read_contest(place: Store) -> Contest | None:
+    """Read what a gate trains of a study; None before it was asked.
+
+    Raises CorruptPlan.
+    """
+    try:
+        data = place.read(layout.CONTEST)
+    except KeyError:
+        return None
+    return contest_from_bytes(data, where=f"{place.url}/{layout.CONTEST}")
+
+
+def contest_trials(place: Store) -> frozenset[int]:
+    """Name the trials of a study's gate."""
+    contest = read_contest(place)
+    return contest.numbers if contest else frozenset()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.plan.trial import Value
+from sweep.tracking.champion import CARD
 from sweep.tracking.entry import digest
 from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo
@@ -43,6 +44,7 @@ class WinnerInfo:
     params: Mapping[str, Value] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     register: str | None = None  # name in the model registry
+    card: str = ""  # what the model is made of, as JSON; a tag of its version
 
 
 def log_winner(
@@ -64,7 +66,7 @@ def log_winner(
             model_id = kept
             tracker.write(parent, tags={TAG: f"{content} {model_id}"})
         if winner.register is not None:
-            _register(tracker, name=winner.register, model_id=model_id)
+            _register(tracker, name=winner.register, model_id=model_id, card=winner.card)
         return f"models:/{model_id}"
     except (Away, Refused) as error:
         log.warning("tracking: the winner of %s is not kept as a model (%s)", study.id, error)
@@ -165,7 +167,7 @@ def _model_name(name: str) -> str:
     return "".join("_" if sign in "/:.%\"' " else sign for sign in name)
 
 
-def _register(tracker: Tracker, *, name: str, model_id: str) -> None:
+def _register(tracker: Tracker, *, name: str, model_id: str, card: str) -> None:
     model = tracker.ask(lambda client: client.get_logged_model(model_id))
     # Not 'models:/...', nor without a run: a database of this client would look those up at the
     # tracking address of the process, which may be another.
@@ -177,4 +179,7 @@ def _register(tracker: Tracker, *, name: str, model_id: str) -> None:
         tracker.ask(lambda client: client.create_registered_model(name))
     except Refused:
         log.debug("model %s is registered already: this is its next version", name)
-    tracker.ask(lambda client: client.create_model_version(name, source, run, model_id=model_id))
+    tags = {CARD: card} if card else None
+    tracker.ask(
+        lambda client: client.create_model_version(name, source, run, tags=tags, model_id=model_id)
+    )

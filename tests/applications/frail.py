@@ -144,7 +144,7 @@ def load(folder: Path) -> Opened:
 
 
 def tracking(tree: Tree) -> Mapping[str, Value]:
-    return {}
+    return dict(tree.get("tracking", {}))
 
 
 def nothing() -> None:
