@@ -108,7 +108,8 @@ def _evidence(item: Decided, results: Results) -> list[Evidence]:
     for i, (number, own) in enumerate(zip(numbers, costs, strict=True)):
         trials = begun[number].trials if number < len(begun) else ()
         what = [f"{names[k]}={show_value(v[i])}" for k, v in compared.items() if i < len(v)]
-        name = " ".join([*what, f"({_which(trials)})" if trials else ""]).strip()
+        which = _which(trials) if trials else ""
+        name = f"{' '.join(what)} ({which})" if what and which else " ".join(what) or which
         score = None if own is None else own if board.direction == "minimize" else -own
         shown = show_score(score, places=places) or "no result"
         found.append(Evidence(name, shown, best=own is not None and own == min(known)))

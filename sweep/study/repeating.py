@@ -8,18 +8,23 @@ import shlex
 from collections.abc import Sequence
 
 from sweep.plan.round import Base, Study
+from sweep.plan.story import Search
 from sweep.plan.trial import Trial, Value
 
 OURS = "sweep.app:"
+SWEEPER = ("hydra/sweeper=", "hydra.sweeper.")
 LAUNCHER = "hydra/launcher=kubernetes"
 _PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")  # a word that Hydra reads as itself
 _NOT_A_WORD = re.compile(r"true|false|null|inf|nan", re.IGNORECASE)
 
 
-def study_command(study: Study) -> str:
-    """Write the command that runs a study's whole grid again."""
+def study_command(study: Study, *, search: Search | None = None) -> str:
+    """Write the command that runs a study's whole grid, or its search, again."""
     launcher = [] if study.task.startswith(OURS) else [LAUNCHER]
-    return " ".join([_program(study), *map(shlex.quote, [*study.overrides, *launcher]), "-m"])
+    typed = search.hydra.get("overrides", ()) if search else ()
+    sweeper = [word for word in typed if word.startswith(SWEEPER)]
+    words = [*study.overrides, *launcher, *sweeper]
+    return " ".join([_program(study), *map(shlex.quote, words), "-m"])
 
 
 def trial_command(study: Study, trial: Trial, *, bases: Sequence[Base]) -> str:

@@ -11,6 +11,7 @@ from sweep.report.export import csv_text
 from sweep.report.html import can_write, html
 from sweep.report.summary import Summary
 from sweep.study.repeating import study_command, trial_command
+from sweep.study.searching import read_search
 from sweep.study.studied import Studied
 
 
@@ -55,7 +56,7 @@ def _background(state: Studied, summary: Summary, links: Sequence[str]) -> Backg
     return Background(
         study=study.name,
         created=study.created,
-        command=study_command(study),
+        command=study_command(study, search=read_search(state.place)),
         winner=winner,
         facts=_facts(state),
         grid=study.grid,

@@ -7,6 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sweep.plan.round import Base, Study
+from sweep.plan.story import Search
 from sweep.plan.trial import Trial
 from sweep.study.repeating import override_value, study_command, trial_command
 
@@ -26,6 +27,16 @@ def test_a_word_that_the_shell_would_change_is_quoted() -> None:
     study = make_study(overrides=("data.target=[temp,dewp]", "optim.lr=interval(0, 1)"))
 
     assert shlex.split(study_command(study))[3:5] == list(study.overrides)
+
+
+def test_a_search_is_repeated_with_its_sweeper_and_not_with_its_launcher() -> None:
+    typed = ["hydra/sweeper=guide", "hydra.launcher.study=s-1", "hydra.sweeper.max_trials=20"]
+    search = Search(strategy="staged", space={}, hydra={"overrides": typed})
+
+    command = study_command(make_study(overrides=("+experiment=forecast",)), search=search)
+
+    words = "+experiment=forecast hydra/sweeper=guide hydra.sweeper.max_trials=20 -m"
+    assert command == f"python -m sweep {words}"
 
 
 @pytest.mark.parametrize(
