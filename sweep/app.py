@@ -25,6 +25,7 @@ from sweep.plan.application import (
     Winner,
 )
 from sweep.plan.facets import Facet, Flat, hashable
+from sweep.plan.rules import CLASSIFYING
 from sweep.plan.trial import Value
 
 if TYPE_CHECKING:
@@ -55,22 +56,34 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def scores(config: Flat) -> tuple[str, str]:
-    """Name the objective, and the same number on the test part."""
+    """Name the objective, and the same number on the test part.
+
+    A forecast's is its loss, a classifier's the share that it tells wrong: for both less is better.
+    """
     loss = config["train.loss"]
-    return f"val_{loss}", f"test_{loss}"
+    name = "error" if loss in CLASSIFYING else loss
+    return f"val_{name}", f"test_{name}"
 
 
 def data_hash(config: Flat) -> Mapping[str, str]:
-    """Read the data and place its windows; return its name and hash.
+    """Read the data and place its windows, those of each fold too; return its name and hash.
 
     Raises BadInput.
     """
-    from sweep.train import data
+    from sweep.train import data, labelled
+    from sweep.train.folds import folds, last_fold
 
     settings = schema.settings_of(config).data
-    series = data.load(settings)
-    data.windows(series, settings)
-    return {settings.name: series.hash}
+    last = last_fold(settings)
+    hashes = []
+    for fold in [None] if last is None else [*folds(settings), last]:
+        if settings.kind == "series":
+            series = data.load(settings, fold=fold)
+            data.windows(series, settings)
+            hashes.append(series.hash)
+        else:
+            hashes.append(labelled.load(settings, fold=fold).hash)
+    return {settings.name: hashes[-1]}
 
 
 def cost(config: Flat) -> Cost:
@@ -78,12 +91,11 @@ def cost(config: Flat) -> Cost:
 
     Raises BadInput for data that cannot be used.
     """
-    from sweep.train import data
     from sweep.train.cost import cost as count
+    from sweep.train.cost import size_of
 
     settings = schema.settings_of(config)
-    rows = data.load(settings.data).train_end
-    return Cost(settings.train.epochs, count(settings, train_rows=rows).flop)
+    return Cost(settings.train.epochs, count(settings, size=size_of(settings.data)).flop)
 
 
 def shape(config: Flat) -> Hashable:
@@ -120,6 +132,8 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
     def tell(epoch: story.Epoch) -> Decision:
         metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
+        if epoch.objective is not None:
+            metrics["val_error"] = epoch.objective
         return on_epoch(Epoch(epoch.number, metrics))
 
     trained = loop.train(schema.parse(tree), on_epoch=tell, checkpoints=checkpoints)
@@ -142,38 +156,34 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
 def baselines(tree: Tree) -> Scores:
     """Score what needs no network on the same validation and test windows."""
-    from dataclasses import asdict
-
     from sweep.train.baselines import baselines as measure
+    from sweep.train.baselines import scoring_of
 
-    found = measure(schema.parse(tree).data)
-    return {
-        name: {k: v for k, v in asdict(baseline).items() if isinstance(v, float)}
-        for name, baseline in found.items()
-    }
+    settings = schema.parse(tree)
+    found = measure(settings.data, scored_by=scoring_of(settings))
+    return {name: dict(baseline.scores) for name, baseline in found.items()}
 
 
 def crown(tree: Tree, weights: bytes) -> Winner:
     """Score stored weights on the test windows and make the files that forecasting needs."""
     import numpy as np
 
-    from sweep.train import data
-    from sweep.train.predict import forecaster
+    from sweep.train.examples import example_of
+    from sweep.train.predict import predictor
     from sweep.train.score import score
 
     settings = schema.parse(tree)
     with np.load(io.BytesIO(weights), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
+    trained = predictor(settings, weights=arrays)
     with tempfile.TemporaryDirectory() as folder:
-        forecaster(settings, weights=arrays).save(Path(folder))
+        trained.save(Path(folder))
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    series = data.load(settings.data)
-    rows = series.values[-settings.data.lookback :] * series.scaler.sd + series.scaler.mean
     return Winner(
         metrics=score(settings, weights=arrays, part="test"),
         model=files,
-        example={name: rows[:, i].tolist() for i, name in enumerate(series.columns)},
-        outputs=list(settings.data.target),
+        example=example_of(settings.data),
+        outputs=trained.outputs,
     )
 
 
@@ -208,9 +218,11 @@ def _print_epoch(epoch: Epoch) -> Decision:
 
 DATA_KEYS = tuple(key for key in schema.ADAPTERS if key.startswith("data."))
 QUESTION = (
-    *(f"data.{key}" for key in ("name", "path", "sha256", "time", "frequency", "target")),
+    *(f"data.{key}" for key in ("name", "kind", "path", "sha256", "time", "frequency", "target")),
+    *(f"data.{key}" for key in ("test_path", "negative_path", "groups_path", "classes")),
     *(f"data.{key}" for key in ("horizon", "split", "folds")),
     "train.loss",
+    "train.quantiles",
     "train.device",
     "train.backend",
     "tracking.",
@@ -220,8 +232,15 @@ COST_KEYS = (
     *DATA_KEYS,
     "model.hidden_size",
     "model.num_layers",
+    "model.bidirectional",
+    "model.head",
+    "model.segment",
+    "model.embedding",
+    "model.embedding_size",
     "train.batch_size",
     "train.epochs",
+    "train.loss",
+    "train.quantiles",
 )
 
 APPLICATION = Application(
@@ -232,7 +251,7 @@ APPLICATION = Application(
     shape=Facet(schema.PACK_KEYS, shape),
     cost=Facet(COST_KEYS, cost),
     data=Facet(DATA_KEYS, data_hash),
-    paths=("data.path",),
+    paths=("data.path", "data.test_path", "data.negative_path", "data.groups_path"),
     warm=warm,
     run=run,
     run_on=run_on,

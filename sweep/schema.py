@@ -10,7 +10,8 @@ from typing import Annotated, Any, cast, get_args, get_type_hints
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from sweep.errors import BadInput, UnknownName
-from sweep.plan.facets import Facet, Flat
+from sweep.plan.facets import Facet, Flat, hashable
+from sweep.plan.rules import PROBLEMS, Problem
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Value
 
@@ -21,10 +22,15 @@ LIMITS: Mapping[str, Any] = {
     "data.lookback": Field(ge=1),
     "data.horizon": Field(ge=1),
     "data.split": Field(min_length=3, max_length=3),
+    "data.folds": Field(ge=1, le=20),
+    "data.vocabulary": Field(ge=1),
+    "data.longest": Field(ge=1),
     "model.hidden_size": Field(ge=1),
     "model.num_layers": Field(ge=1, le=16),
     "model.dropout": Field(ge=0, lt=1),
     "model.output_dropout": Field(ge=0, lt=1),
+    "model.segment": Field(ge=2),
+    "model.embedding_size": Field(ge=1),
     "optim.lr": Field(gt=0, allow_inf_nan=False),
     "optim.weight_decay": Field(ge=0, allow_inf_nan=False),
     "optim.l1": Field(ge=0, allow_inf_nan=False),
@@ -120,27 +126,39 @@ def effect(config: Flat) -> Hashable:
     """Put settings that have no effect to None, so that equal trials look equal.
 
     Dropout between layers does nothing with one layer; momentum is SGD's alone; AdamW without
-    weight decay is Adam; a schedule reads only its own keys; tracking and gate have no effect.
+    weight decay is Adam; a schedule, a loss and a kind of data read only their own keys; no
+    sequence is longer than the longest; tracking and gate have no effect.
     """
     flat = dict(config)
-    get = flat.get
-    if get("model.num_layers") == 1:
-        flat["model.dropout"] = None
-    if get("optim.name") != "sgd":
-        flat["optim.momentum"] = None
-    if get("optim.name") == "adamw" and get("optim.weight_decay") == 0:
+    for key, has_effect in FELT.items():
+        if not has_effect(config):
+            flat[key] = None
+    if config.get("optim.name") == "adamw" and config.get("optim.weight_decay") == 0:
         flat["optim.name"] = "adam"
-    schedule = get("optim.schedule.name")
-    if schedule not in ("step", "exponential", "plateau"):
-        flat["optim.schedule.gamma"] = None
-    if schedule != "step":
-        flat["optim.schedule.step_epochs"] = None
-    if schedule != "cosine":
-        flat["optim.schedule.min_factor"] = None
-    if schedule != "plateau":
-        flat["optim.schedule.patience"] = None
-    return tuple(flat.get(key) for key in EFFECT.keys if not key.startswith(UNFELT))
+    lookback, longest = config.get("data.lookback"), config.get("data.longest")
+    if _classifies(config) and isinstance(lookback, int) and isinstance(longest, int):
+        flat["data.lookback"] = min(lookback, longest)
+    return tuple(hashable(flat.get(key)) for key in EFFECT.keys if not key.startswith(UNFELT))
 
+
+def _classifies(config: Flat) -> bool:
+    return bool(config.get("data.kind", "series") != "series")
+
+
+FELT: Mapping[str, Callable[[Flat], bool]] = {  # settings that have no effect, but where it is so
+    "data.horizon": lambda config: not _classifies(config),
+    "data.vocabulary": lambda config: config.get("model.embedding") is not None,
+    "model.embedding_size": lambda config: config.get("model.embedding") is not None,
+    "model.dropout": lambda config: config.get("model.num_layers") != 1,
+    "optim.momentum": lambda config: config.get("optim.name") == "sgd",
+    "optim.schedule.gamma": lambda config: (
+        config.get("optim.schedule.name") in ("step", "exponential", "plateau")
+    ),
+    "optim.schedule.step_epochs": lambda config: config.get("optim.schedule.name") == "step",
+    "optim.schedule.min_factor": lambda config: config.get("optim.schedule.name") == "cosine",
+    "optim.schedule.patience": lambda config: config.get("optim.schedule.name") == "plateau",
+    "train.quantiles": lambda config: config.get("train.loss") == "quantile",
+}
 
 PACK_KEYS = (
     "data.name",
@@ -149,84 +167,17 @@ PACK_KEYS = (
     "data.horizon",
     "data.normalization",
     "data.layout",
+    "data.vocabulary",
+    "data.folds",
     "model.num_layers",
     "model.hidden_size",
+    "model.bidirectional",
     "model.head",
+    "model.pooling",
+    "model.segment",
+    "model.embedding",
+    "model.embedding_size",
     "train.batch_size",
-)
-
-
-def _split_adds_up(split: tuple[float, ...]) -> str | None:
-    if any(part <= 0 for part in split):
-        return f"data.split={list(split)}: every part must be positive (train, validation, test)"
-    if abs(sum(split) - 1) > 1e-6 and any(part != int(part) for part in split):
-        return f"data.split={list(split)}: shares must add up to 1; or give whole numbers of rows"
-    return None
-
-
-def _plateau_comes_in_time(name: str, patience: int, stop: int | None, epochs: int) -> str | None:
-    if name == "plateau" and stop is not None and patience >= stop:
-        return (
-            f"optim.schedule.patience={patience} with train.patience={stop}: training stops before "
-            "the rate is reduced; make optim.schedule.patience smaller than train.patience"
-        )
-    if name == "plateau" and patience >= epochs:
-        return (
-            f"optim.schedule.patience={patience} with train.epochs={epochs}: the rate is never "
-            "reduced; make optim.schedule.patience smaller than train.epochs"
-        )
-    return None
-
-
-def _step_comes_in_time(name: str, step: int | None, epochs: int) -> str | None:
-    if name == "step" and step is not None and step >= epochs:
-        return (
-            f"optim.schedule.step_epochs={step} with train.epochs={epochs}: the rate is never "
-            "reduced; make optim.schedule.step_epochs smaller than train.epochs"
-        )
-    return None
-
-
-def _warmup_ends(warmup: int, epochs: int) -> str | None:
-    if warmup >= epochs:
-        return (
-            f"optim.schedule.warmup_epochs={warmup} with train.epochs={epochs}: the warm-up never "
-            "ends; make it shorter than train.epochs"
-        )
-    return None
-
-
-def _columns_differ(target: tuple[str, ...], covariates: tuple[str, ...]) -> str | None:
-    columns = [*target, *covariates]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        return f"data.target and data.covariates: {', '.join(twice)} is named twice; name it once"
-    return None
-
-
-def _rule(keys: tuple[str, ...], problem: Callable[..., str | None]) -> Facet[None]:
-    def check(config: Flat) -> None:
-        values = [config.get(key, DEFAULTS.get(key)) for key in keys]
-        if any(isinstance(value, str) and "${" in value for value in values):
-            return  # the worker resolves it, and checks it then
-        text = problem(*values)
-        if text:
-            raise BadInput(text)
-
-    return Facet(keys, check)
-
-
-RULES: Sequence[Facet[None]] = (
-    _rule(("data.split",), _split_adds_up),
-    _rule(("data.target", "data.covariates"), _columns_differ),
-    _rule(
-        ("optim.schedule.name", "optim.schedule.patience", "train.patience", "train.epochs"),
-        _plateau_comes_in_time,
-    ),
-    _rule(
-        ("optim.schedule.name", "optim.schedule.step_epochs", "train.epochs"), _step_comes_in_time
-    ),
-    _rule(("optim.schedule.warmup_epochs", "train.epochs"), _warmup_ends),
 )
 
 
@@ -261,19 +212,37 @@ ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
 }
 DEFAULTS: Mapping[str, Value] = {key: default for key, (_, default) in _FIELDS.items()}
 
+
+def _rule(keys: tuple[str, ...], problem: Problem) -> Facet[None]:
+    def check(config: Flat) -> None:
+        values = [config.get(key, DEFAULTS.get(key)) for key in keys]
+        if any(isinstance(value, str) and "${" in value for value in values):
+            return  # the worker resolves it, and checks it then
+        text = problem(*values)
+        if text:
+            raise BadInput(text)
+
+    return Facet(keys, check)
+
+
+RULES: Sequence[Facet[None]] = [_rule(keys, problem) for keys, problem in PROBLEMS]
 EFFECT = Facet(
-    (
-        "model.num_layers",
-        "model.dropout",
-        "optim.name",
-        "optim.momentum",
-        "optim.weight_decay",
-        "optim.schedule.name",
-        "optim.schedule.gamma",
-        "optim.schedule.step_epochs",
-        "optim.schedule.min_factor",
-        "optim.schedule.patience",
-        *(key for key in ADAPTERS if key.startswith(UNFELT)),
+    tuple(
+        dict.fromkeys(
+            (
+                *FELT,
+                "data.kind",
+                "data.lookback",
+                "data.longest",
+                "model.num_layers",
+                "model.embedding",
+                "optim.name",
+                "optim.weight_decay",
+                "optim.schedule.name",
+                "train.loss",
+                *(key for key in ADAPTERS if key.startswith(UNFELT)),
+            )
+        )
     ),
     effect,
 )

@@ -76,8 +76,8 @@ def test_the_split_is_the_benchmark_s_and_later_rows_are_left_out() -> None:
 
 @pytest.mark.parametrize("name", ["etth1", "etth2"])
 def test_the_file_is_a_path_of_the_person_s_own(name: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"data\.path"):
-        settings(name)
+    with pytest.raises(BadInput, match=r"curl .* data\.path=ETTh"):
+        load(settings(name))
     with pytest.raises(BadInput, match=r"absent\.csv: No such file .*; set data\.path"):
         load(settings(name, f"data.path={tmp_path}/absent.csv"))
 

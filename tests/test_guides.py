@@ -31,6 +31,11 @@ from sweep.study.siting import local_site
 RANGES = "ranges"  # for strategies, no grid: tests/search looks at it
 GUIDES = sorted({path.stem for path in (configs() / "guide").glob("*.yaml")} - {"none", RANGES})
 EXPERIMENTS = sorted(path.stem for path in (configs() / "experiment").glob("*.yaml"))
+SHARED = configs().parent / "../shared/data"
+NOT_SHIPPED = {  # what a person has to give these
+    "etth1": {"data.path": "ETTh1.csv"},
+    "sentiment": {"data.path": "rt-polarity.pos", "data.negative_path": "rt-polarity.neg"},
+}
 SECTIONS = {
     "model.hidden_size": 1,
     "model.num_layers": 1,
@@ -204,17 +209,47 @@ def test_a_guide_is_planned_without_a_refusal_and_has_as_many_trials_as_it_says(
     assert len(plan.round.trials) == int(said[1].replace(",", ""))
 
 
-@pytest.mark.parametrize("guide", [guide for guide in GUIDES if guide != "full"])
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_can_take_every_guide(experiment: str, guide: str) -> None:
-    plan = planned(f"+experiment={experiment}", f"guide={guide}")
+def asked(experiment: str) -> list[str]:
+    """Write what a person has to write for an experiment; skip where the data are not here."""
+    files = {key: SHARED / name for key, name in NOT_SHIPPED.get(experiment, {}).items()}
+    if not all(path.exists() for path in files.values()):
+        pytest.skip(f"the data of {experiment} are not beside the project: they are not shipped")
+    return [f"+experiment={experiment}", *(f"{key}={path}" for key, path in files.items())]
 
-    assert plan.trained >= len(single(guide).round.trials)
+
+SEGMENTED = ("etth1", "sequence_length")  # these lengths are not whole days
+
+
+@pytest.mark.parametrize(
+    ("experiment", "guide"),
+    [(e, g) for e in EXPERIMENTS for g in GUIDES if g != "full" and (e, g) != SEGMENTED],
+)
+def test_every_experiment_can_take_every_guide(experiment: str, guide: str) -> None:
+    plan = planned(*asked(experiment), f"guide={guide}")
+
+    assert len(plan.round.trials) >= len(single(guide).round.trials)
+    if "sequence_length" not in guide or experiment not in ("speech", "sentiment"):
+        assert plan.trained >= len(single(guide).round.trials)
+
+
+@pytest.mark.parametrize(("experiment", "lengths"), [("speech", 3), ("sentiment", 4)])
+def test_lookbacks_beyond_the_longest_example_are_one_trial(experiment: str, lengths: int) -> None:
+    # 10, 20, 50, 100, 200: no utterance has more than 29 steps, no sentence more than 59 words.
+    plan = planned(
+        *asked(experiment), "guide=sequence_length", "train.seed=0", "model.pooling=last"
+    )
+
+    assert plan.trained == lengths
+
+
+def test_windows_that_are_no_whole_segments_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"model\.segment=24 with data\.lookback=10.*lookback=24"):
+        planned(*asked("etth1"), "guide=sequence_length")
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_brings_a_grid_of_its_own(experiment: str) -> None:
-    assert planned(f"+experiment={experiment}").trained > 1
+    assert planned(*asked(experiment)).trained > 1
 
 
 def test_the_first_grid_has_18_trials_all_of_which_are_trained() -> None:

@@ -86,7 +86,8 @@ class Winner:
 
     metrics: Mapping[str, float]  # on the test part
     model: Mapping[str, bytes]  # file name to content: all that prediction needs
-    example: Mapping[str, Sequence[float]]  # raw rows by column, as many as one prediction reads
+    # Raw rows by column, numbers or texts, as many as one prediction reads
+    example: Mapping[str, Sequence[float] | Sequence[str]]
     outputs: Sequence[str]  # names of the columns of a prediction
 
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+RESERVED_WORDS = 2  # of a vocabulary: what pads a sentence, and any word that is not in it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Which series, which windows of it, and how each window is normalised."""
+    """Which series, which windows of it, and how each window is normalised.
+
+    Or which sequences or sentences, each with its class.
+    """
 
     name: str = "jfk"
-    path: str | None = None  # a CSV file; null: the vendored data set `name`
-    sha256: str | None = None  # refuse the file where its hash differs
+    kind: Literal["series", "sequences", "text"] = "series"
+    path: str | None = None  # a file of its kind; null: the vendored data set `name`
+    sha256: str | None = None  # refuse the file where its hash differs; of several, joined
+    test_path: str | None = None  # sequences: the file of the test part
+    negative_path: str | None = None  # text: sentences of the first class; `path`: of the second
+    groups_path: str | None = None  # text: a corpus that names the group of each sentence
+    classes: list[str] = field(default_factory=list)  # sequences and text: what is told apart
+    vocabulary: int = 20_000  # text: as many words of the training part, the most frequent
+    longest: int | None = None  # sequences and text: no example has more steps; null: unknown
     time: str = "time"  # column that orders the rows
     frequency: str = "1h"  # step of the time grid: a whole number and one of s, min, h, d
     target: list[str]  # columns to predict
@@ -20,6 +32,7 @@ class Data:
     lookback: int = 24  # time steps in, the guide's sequence length
     horizon: int = 24  # time steps out
     split: list[float] = field(default_factory=lambda: [0.7, 0.1, 0.2])  # shares, or rows
+    folds: int = 1  # of cross-validation; 1: none
     normalization: Literal["none", "last", "revin"] = "none"  # per window
     layout: Literal["joint", "channel"] = "joint"  # channel: each target alone, shared weights
 
@@ -32,8 +45,13 @@ class Model:
     num_layers: int = 1
     dropout: float = 0.0  # between layers
     output_dropout: float = 0.0  # before the head
+    bidirectional: bool = False  # a second pass from the end, of sequences and texts
     activation: Literal["tanh", "relu"] = "tanh"  # of candidate and output; gates stay sigmoid
-    head: Literal["linear"] = "linear"
+    head: Literal["linear", "sigmoid", "softmax"] = "linear"  # forecasts; two classes; several
+    pooling: Literal["last", "max", "mean"] = "last"  # of the last layer's states over time
+    segment: int | None = None  # time steps that are one input of the first layer; null: one
+    embedding: Literal["random", "glove"] | None = None  # where the vectors of words begin
+    embedding_size: int = 50  # numbers of a word's vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +88,9 @@ class Train:
     patience: int | None = 5  # epochs without improvement before the stop; null: never
     min_delta: float = 0.0  # what counts as improvement
     seed: int = 0
-    loss: Literal["mse", "mae"] = "mse"
+    loss: Literal["mse", "mae", "quantile", "bce", "cross_entropy"] = "mse"
+    quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])  # of loss quantile
+    class_weights: list[float] | None = None  # of the loss, one a class; null: all alike
     backend: Literal["torch"] = "torch"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "float64"] = "float32"

@@ -39,7 +39,7 @@ class WinnerInfo:
     name: str  # of the trial, shown as the model's name
     files: Mapping[str, bytes]  # file name to content
     loader: str
-    example: Mapping[str, Sequence[float]]  # raw rows, as many as one prediction reads
+    example: Mapping[str, Sequence[float] | Sequence[str]]  # raw rows: one prediction reads them
     outputs: Sequence[str] = ()  # names of the columns of a prediction
     params: Mapping[str, Value] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -129,7 +129,12 @@ def _save(winner: WinnerInfo, *, folder: Path, model: Any, parent: str) -> None:
         from mlflow.models import Model, infer_signature
         from mlflow.pyfunc import save_model
 
-        table = pd.DataFrame({name: list(map(float, v)) for name, v in winner.example.items()})
+        table = pd.DataFrame(
+            {
+                name: [value if isinstance(value, str) else float(value) for value in column]
+                for name, column in winner.example.items()
+            }
+        )
         predicted = pd.DataFrame(predict(table), columns=list(winner.outputs) or None)
         save_model(
             str(folder / "model"),

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from sweep.train import model
 from sweep.train.schedule import Plateau, Progress
-from sweep.train.score import Score
 from sweep.train.step import Bench, Part
 from sweep.train.story import Epoch, Story
 
@@ -82,7 +81,7 @@ def write(standing: Standing, *, data: str) -> bytes:
         "format": FORMAT,
         "data": data,
         "part": asdict(standing.part),
-        "best": asdict(story.best),
+        "best": dict(story.best),
         "epochs": [asdict(epoch) for epoch in story.epochs],
         "progress": asdict(story.progress),
         "plateau": asdict(story.plateau),
@@ -108,7 +107,7 @@ def read(kept: bytes, *, data: str, shapes: Mapping[str, Sequence[int]]) -> Stan
         _check(arrays, about, data=data, shapes=shapes)
         story = Story(
             weights=_below(BEST, arrays),
-            best=Score(**about["best"]),
+            best={str(name): float(value) for name, value in about["best"].items()},
             epochs=tuple(Epoch(**epoch) for epoch in about["epochs"]),
             progress=Progress(**about["progress"]),
             plateau=Plateau(**about["plateau"]),
@@ -121,6 +120,26 @@ def read(kept: bytes, *, data: str, shapes: Mapping[str, Sequence[int]]) -> Stan
         )
     except NoCheckpoint:
         raise
+    except UNREADABLE as error:
+        raise NoCheckpoint(f"it cannot be read ({type(error).__name__}: {error})") from None
+
+
+def join(kept: Sequence[bytes]) -> bytes:
+    """Put the checkpoints of several networks into one."""
+    buffer = io.BytesIO()
+    parts = {str(place): np.frombuffer(own, dtype=np.uint8) for place, own in enumerate(kept)}
+    np.savez(buffer, **parts)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def split(kept: bytes) -> list[bytes]:
+    """Take apart what `join` put together.
+
+    Raises NoCheckpoint.
+    """
+    try:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as file:
+            return [file[str(place)].tobytes() for place in range(len(file.files))]
     except UNREADABLE as error:
         raise NoCheckpoint(f"it cannot be read ({type(error).__name__}: {error})") from None
 

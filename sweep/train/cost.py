@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sweep.plan.settings import Settings
+from sweep.plan.settings import Data, Settings
+from sweep.train import labelled
+from sweep.train.data import load
+from sweep.train.shapes import head_outputs, layer_inputs, parameters, state_size
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is to train on."""
+
+    examples: int  # training windows, sequences or sentences
+    steps: int  # of one, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +29,34 @@ class Cost:
     flop: float  # of the whole training, validation left out
 
 
-def cost(settings: Settings, *, train_rows: int) -> Cost:
+def cost(settings: Settings, *, size: Size) -> Cost:
     """Count parameters, windows, steps and floating point operations.
 
     A layer takes 8 T H (I + H) a sample forward (four gates, a multiplication and an addition for
-    each weight), the head 2 H outputs; the backward pass twice that.
+    each weight), the head 2 H outputs; the backward pass twice that. Words are looked up, and cost
+    nothing. Folds train on less than everything, and count as if they did not.
     """
-    data, model, train = settings.data, settings.model, settings.train
-    hidden, alone = model.hidden_size, data.layout == "channel"
-    columns = 1 if alone else len(data.target) + len(data.covariates)
-    outputs = data.horizon * (1 if alone else len(data.target))
-    sizes = [columns, *[hidden] * (model.num_layers - 1)]  # inputs of each layer
-    parameters = sum(4 * hidden * (size + hidden + 2) for size in sizes)
-    parameters += outputs * (hidden + 1) + (2 * columns if data.normalization == "revin" else 0)
-    windows = max(0, train_rows - data.lookback - data.horizon + 1)
-    forward = sum(8 * data.lookback * hidden * (size + hidden) for size in sizes)
-    forward += 2 * hidden * outputs
-    samples = windows * (len(data.target) if alone else 1)
+    data, own, train = settings.data, settings.model, settings.train
+    hidden, directions = own.hidden_size, 2 if own.bidirectional else 1
+    steps = size.steps // (own.segment or 1)
+    forward = sum(8 * steps * hidden * (i + hidden) for i in layer_inputs(settings)) * directions
+    forward += 2 * state_size(settings) * head_outputs(settings)
+    samples = size.examples * (len(data.target) if data.layout == "channel" else 1)
+    rounds = data.folds + (1 if data.folds > 1 else 0)
     return Cost(
-        parameters=parameters,
-        windows=windows,
-        steps=-(-windows // train.batch_size),
+        parameters=parameters(settings),
+        windows=size.examples,
+        steps=-(-size.examples // train.batch_size),
         epochs=train.epochs,
-        flop=3.0 * forward * samples * train.epochs,
+        flop=3.0 * forward * samples * train.epochs * rounds,
     )
+
+
+def size_of(data: Data) -> Size:
+    """Measure what a configuration trains on. Raises BadInput for data that cannot be used."""
+    if data.kind == "series":
+        rows = load(data).train_end
+        return Size(max(0, rows - data.lookback - data.horizon + 1), data.lookback)
+    examples = labelled.load(data)
+    lengths = examples.lengths[examples.windows.train]
+    return Size(len(lengths), round(float(lengths.clip(max=data.lookback).mean())))

@@ -18,6 +18,7 @@ from sweep import datasets
 from sweep.errors import BadInput
 from sweep.plan.settings import Data
 from sweep.train import table
+from sweep.train.folds import Fold, forward_chaining
 from sweep.train.table import Table
 
 Array = NDArray[np.float64]
@@ -45,11 +46,13 @@ class Series:
     values: Array  # [N, C], standardised, read-only
     scaler: Scaler
     train_end: int  # training rows are [0, train_end)
-    val_end: int  # validation rows are [train_end, val_end); test rows the rest
+    val_end: int  # validation rows are [train_end, val_end), none where all is trained on
+    test_start: int  # test rows are from here on
     step_s: int
     filled: int  # cells that had no value
     sha256: str  # of the file
     hash: str  # of the file, and of the columns, frequency and split that were used
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,11 @@ class Windows:
     test: Index
 
 
-def load(data: Data) -> Series:
+def load(data: Data, *, fold: Fold | None = None) -> Series:
     """Read, fill, standardise and split a series, once per process.
 
-    A gap repeats the value before it; a leading one takes the mean of the training rows.
+    A gap repeats the value before it; a leading one takes the mean of the training rows, which
+    are the fold's own where there is one.
     Raises BadInput for data that cannot be used, and UnknownName for a wrong name of a column or
     data set.
     """
@@ -79,7 +83,8 @@ def load(data: Data) -> Series:
             f"{path}: sha256 is {raw.sha256}, not {sha256}; "
             "restore the file, or correct data.sha256"
         )
-    return _series(raw, targets=len(data.target), time=data.time, split=tuple(data.split))
+    split = tuple(data.split)
+    return _series(raw, targets=len(data.target), time=data.time, split=split, fold=fold)
 
 
 def windows(series: Series, data: Data) -> Windows:
@@ -90,16 +95,20 @@ def windows(series: Series, data: Data) -> Windows:
     rows = len(series.values)
     train = series.train_end - data.lookback - data.horizon + 1
     if train < 1:
+        remedy = "shorten them, or change data.split"
+        if series.fold is not None:
+            remedy = f"shorten them, or make data.folds={series.fold.of} smaller"
         raise BadInput(
             f"data.lookback={data.lookback} and data.horizon={data.horizon} need "
             f"{data.lookback + data.horizon} training rows, and there are {series.train_end}; "
-            "shorten them, or change data.split"
+            f"{remedy}"
         )
+    whole = series.fold is not None and series.fold.whole
     for part, length in (
         ("validation", series.val_end - series.train_end),
-        ("test", rows - series.val_end),
+        ("test", rows - series.test_start),
     ):
-        if length < data.horizon:
+        if length < data.horizon and not (part == "validation" and whole):
             raise BadInput(
                 f"data.horizon={data.horizon} needs as many {part} rows, and there are {length}; "
                 "shorten it, or change data.split"
@@ -107,7 +116,7 @@ def windows(series: Series, data: Data) -> Windows:
     return Windows(
         train=np.arange(data.lookback, data.lookback + train),
         val=np.arange(series.train_end, series.val_end - data.horizon + 1),
-        test=np.arange(series.val_end, rows - data.horizon + 1),
+        test=np.arange(series.test_start, rows - data.horizon + 1),
     )
 
 
@@ -156,9 +165,14 @@ def _file(data: Data) -> tuple[Path, str | None]:
     return vendored.path, data.sha256 or vendored.sha256
 
 
-@lru_cache(maxsize=8)
-def _series(raw: Table, *, targets: int, time: str, split: tuple[float, ...]) -> Series:
+@lru_cache(maxsize=24)
+def _series(
+    raw: Table, *, targets: int, time: str, split: tuple[float, ...], fold: Fold | None
+) -> Series:
     train_end, val_end, end = boundaries(split, rows=len(raw.values))
+    test_start = val_end
+    if fold is not None:
+        train_end, val_end = forward_chaining(fold, rows=val_end)
     values = raw.values[:end]
     train = values[:train_end]
     for name, column in zip(raw.columns, train.T, strict=True):
@@ -171,7 +185,9 @@ def _series(raw: Table, *, targets: int, time: str, split: tuple[float, ...]) ->
     scaler = _scaler(complete[:train_end])
     standardised = scaler.forward(complete)
     standardised.setflags(write=False)
-    used = [raw.sha256, raw.columns, targets, time, raw.step_s, split]
+    used: list[object] = [raw.sha256, raw.columns, targets, time, raw.step_s, split]
+    if fold is not None:
+        used += [fold.number, fold.of]
     return Series(
         columns=raw.columns,
         targets=targets,
@@ -179,10 +195,12 @@ def _series(raw: Table, *, targets: int, time: str, split: tuple[float, ...]) ->
         scaler=scaler,
         train_end=train_end,
         val_end=val_end,
+        test_start=test_start,
         step_s=raw.step_s,
         filled=int(np.isnan(values).sum()),
         sha256=raw.sha256,
         hash=hashlib.sha256(json.dumps(used).encode()).hexdigest(),
+        fold=fold,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Failure, State
-from sweep.train import checkpoint, data, device, model
-from sweep.train.feed import open_feed
-from sweep.train.score import evaluate
-from sweep.train.step import BEGINNING, Bench, Diverged, Part, check, one_epoch, set_up
-from sweep.train.story import Epoch, Story, loss_of
+from sweep.train import checkpoint, criterion, device, shapes
+from sweep.train.course import BeforeStep, Course, begin
+from sweep.train.folds import folds, last_fold
+from sweep.train.model import Weights
+from sweep.train.step import BEGINNING, Diverged
+from sweep.train.story import Epoch, Story, history, mean_epoch
 
 REMEDY = "lower the learning rate; try RMSprop (the guide, sections 3 and 4)"
+
+OnEpoch = Callable[[Epoch], Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,9 @@ class Trained:
     """What a trial came to."""
 
     state: State
-    objective: float | None  # validation loss of the best epoch, in the kind of train.loss
+    objective: float | None  # on the validation part, of the best epoch; mean over folds
     metrics: Mapping[str, float]
-    history: Mapping[str, list[float | None]]  # one value an epoch
+    history: Mapping[str, list[float | None]]  # one value an epoch; means over folds
     device: str
     failure: Failure | None = None
     weights: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)  # of the best epoch
@@ -38,11 +41,14 @@ class Trained:
 def train(
     settings: Settings,
     *,
-    on_epoch: Callable[[Epoch], Decision] | None = None,
+    on_epoch: OnEpoch | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train one configuration on its data and keep the weights of its best epoch.
 
+    With `data.folds` a network is trained on each, all of them epoch by epoch side by side; the
+    objective is their mean, and the weights are those of one more network, trained on everything
+    but the test part for as many epochs as were best in the median fold.
     `on_epoch` is asked after each epoch; where a trial goes on at an epoch's end, about that epoch
     once more. Where it answers STOP the trial is CANCELLED; where it answers PAUSE it is PAUSED,
     with a checkpoint of the epoch's end; unless that epoch was its last anyway. Equal settings give
@@ -51,45 +57,30 @@ def train(
     A trial that diverges is INFEASIBLE at once, with the epoch and a remedy: a result, no error.
     Raises BadInput for data that cannot be used.
     """
-    feed, windows = open_feed(settings)
-    bench = set_up(settings, feed=feed, starts=windows.train)
-    story, part = _begin(bench, checkpoints)
+    courses = _begin(settings, checkpoints)
+    held = courses[: settings.data.folds]
+    keep = _keeper(courses, checkpoints)
     state: State | None = None
     failure: Failure | None = None
-    if part == BEGINNING and story.epochs:  # a checkpoint that was kept where the trial rests
-        state = asked(on_epoch, story, settings)
-    while state is None:
-        number = len(story.epochs) + 1
-        try:
-            train_loss, lr = one_epoch(
-                bench,
-                epoch=number - 1,
-                plateau=story.plateau,
-                begun=part,
-                before_step=_keeper(bench, story, checkpoints),
-            )
-            score = evaluate(bench.network, feed=feed, starts=windows.val)
-            check(loss_of(score, settings), limit=bench.limit, where="validation")
-        except Diverged as error:
-            state, failure = State.INFEASIBLE, diverged(error, epoch=number)
-            continue
-        part = BEGINNING
-        story = story.after(
-            lambda: model.arrays(bench.network),
-            settings=settings,
-            train_loss=train_loss,
-            score=score,
-            lr=lr,
-        )
-        state = asked(on_epoch, story, settings)
-    name = device.model_name(bench.feed.values.device)
-    rests = state is State.PAUSED
-    kept = (
-        checkpoint.to_bytes(bench, story=story, part=BEGINNING, data=_data(bench))
-        if rests
-        else None
+    if _rested(held):  # a checkpoint that was kept where the trial rests
+        state = _asked_of_all(on_epoch, held)
+    try:
+        while state is None:
+            _advance(held, keep)
+            state = _asked_of_all(on_epoch, held)
+        if state is State.COMPLETED and settings.data.folds > 1:
+            _refit(courses, keep)
+    except Diverged as error:
+        state, failure = State.INFEASIBLE, diverged(error, epoch=_under_way(courses))
+    return summed_up(
+        [course.story for course in held],
+        settings=settings,
+        weights=_weights(courses),
+        state=state,
+        failure=failure,
+        device=device.model_name(courses[0].bench.feed.device),
+        checkpoint=_kept(courses) if state is State.PAUSED else None,
     )
-    return trained(story, state=state, failure=failure, device=name, checkpoint=kept)
 
 
 def diverged(error: Diverged, *, epoch: int) -> Failure:
@@ -100,66 +91,168 @@ def diverged(error: Diverged, *, epoch: int) -> Failure:
 def trained(
     story: Story,
     *,
+    settings: Settings,
     state: State,
     failure: Failure | None,
     device: str,
     checkpoint: bytes | None = None,
 ) -> Trained:
-    """Sum up a trial that is over, or rests."""
-    feasible = failure is None
-    sizes = (weights.size for weights in story.weights.values())
-    counts = {"epochs": len(story.epochs), "parameters": sum(sizes)}
-    best = story.best
-    scores = {
-        "val_mse": best.mse,
-        "val_mae": best.mae,
-        "best_epoch": story.progress.best_epoch,
-    }
-    return Trained(
+    """Sum up a trial of one network that is over, or rests."""
+    return summed_up(
+        [story],
+        settings=settings,
+        weights=story.weights,
         state=state,
-        objective=story.progress.best if feasible else None,
-        metrics=counts | scores if feasible else counts,
-        history=story.history(),
-        device=device,
         failure=failure,
-        weights=story.weights if feasible else {},
+        device=device,
         checkpoint=checkpoint,
     )
 
 
-def asked(
-    on_epoch: Callable[[Epoch], Decision] | None, story: Story, settings: Settings
-) -> State | None:
-    """Tell how the trial ends after its newest epoch; None: it goes on."""
-    options = settings.train
+def summed_up(
+    stories: Sequence[Story],
+    *,
+    settings: Settings,
+    weights: Weights,
+    state: State,
+    failure: Failure | None,
+    device: str,
+    checkpoint: bytes | None = None,
+) -> Trained:
+    """Sum up a trial that is over, or rests, from the story of each fold."""
+    feasible = failure is None
+    epochs = [len(story.epochs) for story in stories]
+    count = max(epochs) if feasible else min(epochs)
+    counts = {"epochs": count, "parameters": shapes.parameters(settings)}
+    own = criterion.of(settings).objective
+    scored = _scores(stories, objective=own) if feasible else {}
+    return Trained(
+        state=state,
+        objective=scored.get(f"val_{own}"),
+        metrics=counts | scored,
+        history=history([mean_epoch(stories, number) for number in range(1, count + 1)]),
+        device=device,
+        failure=failure,
+        weights=weights if feasible else {},
+        checkpoint=checkpoint,
+    )
+
+
+def asked(on_epoch: OnEpoch | None, story: Story, settings: Settings) -> State | None:
+    """Tell how a trial of one network ends after its newest epoch; None: it goes on."""
     told = on_epoch(story.epochs[-1]) if on_epoch is not None else Decision.GO_ON
-    patience = math.inf if options.patience is None else options.patience
-    if story.progress.stale >= patience or len(story.epochs) >= options.epochs:
+    return _ended(told, over=story.over(settings))
+
+
+def _asked_of_all(on_epoch: OnEpoch | None, courses: Sequence[Course]) -> State | None:
+    stories = [course.story for course in courses]
+    newest = mean_epoch(stories, max(len(story.epochs) for story in stories))
+    told = on_epoch(newest) if on_epoch is not None else Decision.GO_ON
+    return _ended(told, over=all(course.over for course in courses))
+
+
+def _ended(told: Decision, *, over: bool) -> State | None:
+    if over:
         return State.COMPLETED
     return {Decision.PAUSE: State.PAUSED, Decision.STOP: State.CANCELLED}.get(told)
 
 
-def _begin(bench: Bench, checkpoints: Checkpoints | None) -> tuple[Story, Part]:
-    if checkpoints is not None and checkpoints.last is not None:
-        try:
-            return checkpoint.restore(bench, data=_data(bench), kept=checkpoints.last)
-        except checkpoint.NoCheckpoint as error:
-            checkpoints.reject(str(error))
-    return Story(model.arrays(bench.network)), BEGINNING
+def _rested(courses: Sequence[Course]) -> bool:
+    """Tell whether every network stands at the end of one and the same epoch."""
+    at_ends = all(course.part == BEGINNING and course.story.epochs for course in courses)
+    going = {len(course.story.epochs) for course in courses if not course.over}
+    return at_ends and len(going) < 2
 
 
-def _keeper(
-    bench: Bench, story: Story, checkpoints: Checkpoints | None
-) -> Callable[[Part], None] | None:
+def _advance(courses: Sequence[Course], keep: BeforeStep | None) -> None:
+    """Take each network that goes on to the end of the epoch that the last of them is in."""
+    going = [course for course in courses if not course.over]
+    number = min(len(course.story.epochs) for course in going) + 1
+    for course in going:
+        if len(course.story.epochs) < number:
+            course.advance(keep)
+
+
+def _refit(courses: list[Course], keep: BeforeStep | None) -> None:
+    """Train on all but the test part, for the best epoch of the median fold."""
+    own = courses[0].bench.settings
+    stories = sorted(
+        (course.story for course in courses[: own.data.folds]),
+        key=lambda story: story.progress.best_epoch,
+    )
+    leader = stories[(len(stories) - 1) // 2]
+    if len(courses) == own.data.folds:
+        courses.append(begin(own, fold=last_fold(own.data)))
+    course = courses[-1]
+    while len(course.story.epochs) < leader.progress.best_epoch:
+        course.advance_like(leader, keep)
+
+
+def _fresh(settings: Settings) -> list[Course]:
+    if settings.data.folds == 1:
+        return [begin(settings)]
+    return [begin(settings, fold=fold) for fold in folds(settings.data)]
+
+
+def _begin(settings: Settings, checkpoints: Checkpoints | None) -> list[Course]:
+    courses = _fresh(settings)
+    if checkpoints is None or checkpoints.last is None:
+        return courses
+    try:
+        kept = checkpoint.split(checkpoints.last) if len(courses) > 1 else [checkpoints.last]
+        if len(kept) > len(courses):  # the last is of the refit
+            courses.append(begin(settings, fold=last_fold(settings.data)))
+        for course, own in zip(courses, kept, strict=False):
+            bench = course.bench
+            course.story, course.part = checkpoint.restore(bench, data=bench.data, kept=own)
+    except checkpoint.NoCheckpoint as error:
+        checkpoints.reject(str(error))
+        return _fresh(settings)
+    return courses
+
+
+def _keeper(courses: Sequence[Course], checkpoints: Checkpoints | None) -> BeforeStep | None:
     if checkpoints is None:
         return None
 
-    def keep(part: Part) -> None:
+    def keep() -> None:
         if checkpoints.wanted():
-            checkpoints.keep(checkpoint.to_bytes(bench, story=story, part=part, data=_data(bench)))
+            checkpoints.keep(_kept(courses))
 
     return keep
 
 
-def _data(bench: Bench) -> str:
-    return data.load(bench.settings.data).hash
+def _kept(courses: Sequence[Course]) -> bytes:
+    kept = [
+        checkpoint.to_bytes(
+            course.bench, story=course.story, part=course.part, data=course.bench.data
+        )
+        for course in courses
+    ]
+    return checkpoint.join(kept) if len(kept) > 1 else kept[0]
+
+
+def _under_way(courses: Sequence[Course]) -> int:
+    if len(courses) > courses[0].bench.settings.data.folds:
+        return len(courses[-1].story.epochs) + 1
+    return min(len(course.story.epochs) for course in courses if not course.over) + 1
+
+
+def _weights(courses: Sequence[Course]) -> Weights:
+    """Give the weights of the only network, or of the refit; {} where that is not yet."""
+    if len(courses) == courses[0].bench.settings.data.folds > 1:
+        return {}
+    return courses[-1].story.weights
+
+
+def _scores(stories: Sequence[Story], *, objective: str) -> dict[str, float]:
+    """Average the scores of the best epochs over folds, with their spread."""
+    names = stories[0].best
+    found = {f"val_{name}": statistics.fmean(s.best[name] for s in stories) for name in names}
+    epochs = sorted(story.progress.best_epoch for story in stories)
+    found["best_epoch"] = epochs[(len(epochs) - 1) // 2]
+    if len(stories) > 1:
+        own = [story.best[objective] for story in stories]
+        found[f"val_{objective}_sd"] = statistics.stdev(own)
+        found |= {f"val_{objective}_fold_{n}": value for n, value in enumerate(own, start=1)}
+    return found

@@ -1,4 +1,4 @@
-"""Forecast from raw rows: scaler, window and network in one."""
+"""Forecast from raw rows, or tell classes: all that was fitted, and the network, in one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from sweep.errors import BadInput, UnknownName
 from sweep.plan.settings import Data, Model, Optim, Schedule, Settings, Tracking, Train
-from sweep.train import data, model
+from sweep.train import data, labelled, model, sentences
+from sweep.train.criterion import chances
 from sweep.train.data import Scaler
-from sweep.train.model import Weights
+from sweep.train.folds import last_fold
+from sweep.train.model import Padded, Weights
+from sweep.train.sentences import TEXT
 
 _SETTINGS, _ARRAYS = "forecaster.json", "forecaster.npz"
 
@@ -49,6 +52,7 @@ class Forecaster:
     def predict(self, rows: Rows) -> NDArray[np.float64]:
         """Forecast the targets [horizon, targets], in raw units, from the newest `lookback` rows.
 
+        Of quantiles each target has a column for every level, in turn: [horizon, targets * Q].
         Rows are one step of the frequency apart; older ones serve only to fill gaps.
         Raises BadInput for too few rows or a field that is not a number, and UnknownName for a
         missing column.
@@ -66,9 +70,10 @@ class Forecaster:
         network = model.build(self.settings, device=torch.device("cpu"), weights=self.weights)
         with torch.no_grad():
             forecast = network(window.unsqueeze(0))[0].double().numpy()
-        result: NDArray[np.float64] = (
-            forecast * self.scaler.sd[:targets] + self.scaler.mean[:targets]
-        )
+        sd, mean = self.scaler.sd[:targets], self.scaler.mean[:targets]
+        if forecast.ndim > 2:  # [F, D, Q]
+            sd, mean = sd[:, None], mean[:, None]
+        result: NDArray[np.float64] = (forecast * sd + mean).reshape(len(forecast), -1)
         return result
 
     @property
@@ -76,35 +81,119 @@ class Forecaster:
         """Name the columns that it reads: targets, then covariates."""
         return [*self.settings.data.target, *self.settings.data.covariates]
 
+    @property
+    def outputs(self) -> list[str]:
+        """Name the columns of a forecast."""
+        targets, train = self.settings.data.target, self.settings.train
+        if train.loss != "quantile":
+            return list(targets)
+        return [f"{name}_q{level:g}" for name in targets for level in train.quantiles]
+
     def save(self, folder: Path) -> None:
         """Write it into a folder as JSON and npz; nothing is pickled."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _SETTINGS).write_text(json.dumps(dataclasses.asdict(self.settings), indent=2))
-        weights: dict[str, Any] = {
-            f"weights.{name}": values for name, values in self.weights.items()
-        }
-        np.savez(folder / _ARRAYS, mean=self.scaler.mean, sd=self.scaler.sd, **weights)
+        np.savez(folder / _ARRAYS, **_scaler_arrays(self.scaler), **_weight_arrays(self.weights))
 
 
-def forecaster(settings: Settings, *, weights: Weights) -> Forecaster:
-    """Join trained weights with the scaler of their training rows."""
-    return Forecaster(settings, data.load(settings.data).scaler, dict(weights))
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifier:
+    """A trained network with all that it needs to tell classes; plain values, as a Forecaster's."""
+
+    settings: Settings
+    weights: Weights
+    scaler: Scaler | None = None  # of sequences
+    words: tuple[str, ...] = ()  # of sentences
+
+    def predict(self, rows: Rows) -> NDArray[np.float64]:
+        """Give the probability of each class, in the order of data.classes.
+
+        Of sequences [1, K]: the rows are the steps of one. Of sentences [N, K]: a row of the
+        column `text` is one. Raises BadInput for what is not a number, or no text, and
+        UnknownName for a missing column.
+        """
+        inputs = self._sentences(rows) if self.settings.data.kind == "text" else self._steps(rows)
+        network = model.build(self.settings, device=torch.device("cpu"), weights=self.weights)
+        with torch.no_grad():
+            found: NDArray[np.float64] = chances(network(inputs)).double().numpy()
+        return found
+
+    @property
+    def outputs(self) -> list[str]:
+        """Name the columns of what is told."""
+        return list(self.settings.data.classes)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder as JSON and npz; nothing is pickled."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tree = dataclasses.asdict(self.settings) | {"words": list(self.words)}
+        (folder / _SETTINGS).write_text(json.dumps(tree, indent=2))
+        np.savez(folder / _ARRAYS, **_scaler_arrays(self.scaler), **_weight_arrays(self.weights))
+
+    def _steps(self, rows: Rows) -> Padded:
+        table = _table(rows, columns=list(self.settings.data.covariates))
+        if not len(table) or not np.isfinite(table).all():
+            raise BadInput("a step is missing or not a number; give every channel of each step")
+        assert self.scaler is not None
+        own = self.scaler.forward(table[-self.settings.data.lookback :])
+        values = torch.tensor(own, dtype=model.dtype(self.settings)).unsqueeze(0)
+        return Padded(values, torch.tensor([len(own)]))
+
+    def _sentences(self, rows: Rows) -> Padded:
+        if TEXT not in rows:
+            raise UnknownName("column", TEXT, map(str, rows))
+        known, steps = sentences.numbered(self.words), self.settings.data.lookback
+        texts = list(rows[TEXT])
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise BadInput(f"column {TEXT} holds something that is no text; give a sentence a row")
+        coded = [sentences.numbers(sentences.split(text), known)[-steps:] for text in texts]
+        lengths = [len(item) for item in coded]
+        values = torch.full((len(coded), max(lengths)), sentences.PADDING)
+        for row, item in enumerate(coded):
+            values[row, : len(item)] = torch.tensor(item)
+        return Padded(values, torch.tensor(lengths))
 
 
-def load(folder: Path) -> Forecaster:
-    """Read what `Forecaster.save` wrote.
+Predictor = Forecaster | Classifier
+
+
+def predictor(settings: Settings, *, weights: Weights) -> Predictor:
+    """Join trained weights with what was fitted to their training part."""
+    fold = last_fold(settings.data)
+    if settings.data.kind == "series":
+        return Forecaster(settings, data.load(settings.data, fold=fold).scaler, dict(weights))
+    found = labelled.load(settings.data, fold=fold)
+    return Classifier(settings, dict(weights), found.scaler, found.words)
+
+
+def load(folder: Path) -> Predictor:
+    """Read what `save` wrote.
 
     Raises BadInput where a file is missing or damaged.
     """
     try:
-        settings = _settings(json.loads((folder / _SETTINGS).read_text()))
+        tree = json.loads((folder / _SETTINGS).read_text())
+        settings, words = _settings(tree), tuple(map(str, tree.get("words", ())))
         with np.load(folder / _ARRAYS, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        scaler = Scaler(mean=arrays.pop("mean"), sd=arrays.pop("sd"))
+        mean, sd = arrays.pop("mean", None), arrays.pop("sd", None)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{folder}: not a stored forecaster ({error}); save it again") from None
+        raise BadInput(f"{folder}: not a stored model ({error}); save it again") from None
     weights = {name.removeprefix("weights."): values for name, values in arrays.items()}
+    scaler = None if mean is None or sd is None else Scaler(mean=mean, sd=sd)
+    if settings.data.kind != "series":
+        return Classifier(settings, weights, scaler, words)
+    if scaler is None:
+        raise BadInput(f"{folder}: not a stored model (no scaler); save it again")
     return Forecaster(settings, scaler, weights)
+
+
+def _scaler_arrays(scaler: Scaler | None) -> dict[str, Any]:
+    return {} if scaler is None else {"mean": scaler.mean, "sd": scaler.sd}
+
+
+def _weight_arrays(weights: Weights) -> dict[str, Any]:
+    return {f"weights.{name}": values for name, values in weights.items()}
 
 
 def _table(rows: Rows, *, columns: list[str]) -> NDArray[np.float64]:

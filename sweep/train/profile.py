@@ -15,9 +15,12 @@ from sweep.train import table
 def profile(settings: Data) -> dict[str, Any]:
     """Count rows, and give range, mean, spread and missing share of every column.
 
-    Rows that the time grid has and the file has not count as missing.
+    Rows that the time grid has and the file has not count as missing. Of sequences and sentences
+    nothing is said.
     Raises BadInput for data that cannot be used.
     """
+    if settings.kind != "series":
+        return {}
     path = Path(settings.path) if settings.path else datasets.find(settings.name).path
     columns = (*settings.target, *settings.covariates)
     raw = table.read(path, time=settings.time, columns=columns, frequency=settings.frequency)

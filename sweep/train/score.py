@@ -2,50 +2,98 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sweep.plan.settings import Settings
-from sweep.train import device, model
-from sweep.train.feed import Feed, open_feed
+from sweep.train import criterion, device, model
+from sweep.train.criterion import Criterion, Score
+from sweep.train.feed import Examples, Feed, open_feed
+from sweep.train.folds import Fold, last_fold
 from sweep.train.model import Network, Weights
 
 BATCH = 512  # windows at a time; fixed, because it decides the order of the sums
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Errors on train-standardised targets, means over windows, horizon and targets."""
-
-    mse: float
-    mae: float
+Part = Literal["val", "test"]
 
 
 def score(
-    settings: Settings, *, weights: Weights, part: Literal["val", "test"]
+    settings: Settings, *, weights: Weights, part: Part, fold: Fold | None = None
 ) -> dict[str, float]:
     """Score weights on the validation or the test windows.
 
-    Returns `val_mse` and `val_mae`, or `test_mse` and `test_mae`.
+    Returns `val_mse` and `val_mae`, `test_error` and `test_accuracy`, or their like. With
+    `data.folds` the test windows are standardised as those of the model that was trained on all
+    else; the validation windows are a fold's.
     """
-    feed, windows = open_feed(settings)
-    network = model.build(settings, device=device.resolve(settings.train.device), weights=weights)
-    result = evaluate(network, feed=feed, starts=windows.val if part == "val" else windows.test)
-    return {f"{part}_mse": result.mse, f"{part}_mae": result.mae}
+    examples, network = _ready(settings, weights=weights, part=part, fold=fold)
+    found = evaluate(
+        network,
+        feed=examples.feed,
+        starts=examples.part(part),
+        criterion=criterion.of(settings),
+    )
+    return {f"{part}_{name}": value for name, value in found.items()}
 
 
-def evaluate(network: Network, *, feed: Feed, starts: NDArray[np.int64]) -> Score:
+def errors(
+    settings: Settings, *, weights: Weights, part: Part, fold: Fold | None = None
+) -> NDArray[np.float64]:
+    """Give the objective of each window of a part, in time order; their mean is the score.
+
+    A forecast's is its mean over horizon and targets, a classifier's 0 or 1. The baselines' are
+    `baselines.errors`, over the same windows: differences are paired.
+    """
+    examples, network = _ready(settings, weights=weights, part=part, fold=fold)
+    own = criterion.of(settings)
+    found = [
+        own.each(output, targets)
+        for output, targets in _outputs(network, examples.feed, examples.part(part))
+    ]
+    return np.concatenate(found)
+
+
+def errors_by_step(settings: Settings, *, weights: Weights, part: Part) -> NDArray[np.float64]:
+    """Give a forecast's mean squared error at each step ahead, [F], over windows and targets."""
+    examples, network = _ready(settings, weights=weights, part=part, fold=None)
+    own, total, count = criterion.of(settings), np.zeros(settings.data.horizon), 0
+    for output, targets in _outputs(network, examples.feed, examples.part(part)):
+        error = (own.point(output) - targets).double()  # [B, F, D]
+        total += error.square().mean(dim=2).sum(dim=0).cpu().numpy()
+        count += len(error)
+    return total / count
+
+
+def evaluate(
+    network: Network, *, feed: Feed, starts: NDArray[np.int64], criterion: Criterion
+) -> Score:
     """Score a network on windows, without dropout or penalties; sums are in double precision."""
-    squared = absolute = count = 0.0
+    sums: dict[str, float] = defaultdict(float)
+    for output, targets in _outputs(network, feed, starts):
+        for name, value in criterion.sums(output, targets).items():
+            sums[name] += value
+    return criterion.mean(sums)
+
+
+def _outputs(
+    network: Network, feed: Feed, starts: NDArray[np.int64]
+) -> Iterator[tuple[Tensor, Tensor]]:
     with torch.no_grad():
         for first in range(0, len(starts), BATCH):
             inputs, targets = feed.batch(starts[first : first + BATCH])
-            error = (network(inputs) - targets).double()
-            squared += error.square().sum().item()
-            absolute += error.abs().sum().item()
-            count += error.numel()
-    return Score(mse=squared / count, mae=absolute / count)
+            yield network(inputs), targets
+
+
+def _ready(
+    settings: Settings, *, weights: Weights, part: Part, fold: Fold | None
+) -> tuple[Examples, Network]:
+    if fold is None and part == "test":
+        fold = last_fold(settings.data)
+    examples = open_feed(settings, fold=fold)
+    place = device.resolve(settings.train.device)
+    return examples, model.build(settings, device=place, weights=weights)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.plan.settings import Settings
-from sweep.train import draws, model, optimizer
-from sweep.train.feed import Feed
+from sweep.train import criterion, draws, model, optimizer
+from sweep.train.criterion import Criterion
+from sweep.train.feed import Examples, Feed
 from sweep.train.model import Moment, Network
 from sweep.train.optimizer import Optimizer
 from sweep.train.schedule import Plateau, factor
@@ -32,8 +33,10 @@ class Bench:
     settings: Settings
     network: Network
     optimizer: Optimizer
+    criterion: Criterion
     feed: Feed
     starts: NDArray[np.int64]  # of the training windows
+    data: str  # hash of what is trained on
     limit: float  # a loss above it is divergence
 
 
@@ -48,15 +51,18 @@ class Part:
 BEGINNING = Part()
 
 
-def set_up(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> Bench:
+def set_up(settings: Settings, *, examples: Examples) -> Bench:
     """Put a network with its initial weights and its optimiser beside the data."""
-    network = model.build(settings, device=feed.values.device)
+    feed, starts = examples.feed, examples.windows.train
+    network = model.build(settings, device=feed.device, vectors=examples.vectors)
     return Bench(
         settings=settings,
         network=network,
         optimizer=optimizer.build(settings.optim, network=network),
+        criterion=criterion.of(settings),
         feed=feed,
         starts=starts,
+        data=examples.hash,
         limit=limit_of(settings, feed=feed, starts=starts),
     )
 
@@ -90,8 +96,8 @@ def one_epoch(
         )
         bench.optimizer.rate = lr
         inputs, targets = bench.feed.batch(starts)
-        forecast = network(inputs, moment=Moment(options.seed, epoch, step))
-        loss = _loss(forecast, targets, kind=options.loss)
+        output = network(inputs, moment=Moment(options.seed, epoch, step))
+        loss = bench.criterion.loss(output, targets)
         value = loss.item()
         check(value, limit=bench.limit, where="training")
         bench.optimizer.zero_grad()
@@ -105,7 +111,9 @@ def one_epoch(
 
 def limit_of(settings: Settings, *, feed: Feed, starts: NDArray[np.int64]) -> float:
     """Say above which loss a trial counts as diverged."""
-    return EXPLODED * _loss_of_the_mean(feed, starts=starts, kind=settings.train.loss)
+    # Constant targets have no loss: one unit then, the scale of any other column.
+    naive = criterion.of(settings).of_a_constant(feed.all_targets(starts)) or 1.0
+    return EXPLODED * naive
 
 
 def check(loss: float, *, limit: float, where: str) -> None:
@@ -123,21 +131,8 @@ def _batches(starts: NDArray[np.int64], *, size: int) -> list[NDArray[np.int64]]
     return [starts[first : first + size] for first in range(0, len(starts), size)]
 
 
-def _loss(forecast: Tensor, targets: Tensor, *, kind: str) -> Tensor:
-    error = forecast - targets
-    return error.abs().mean() if kind == "mae" else error.square().mean()
-
-
 def _l1(network: Network, *, strength: float) -> Tensor | float:
     if strength == 0:
         return 0.0
     norms = [parameter.abs().sum() for parameter in model.penalised(network)]
     return strength * torch.stack(norms).sum()
-
-
-def _loss_of_the_mean(feed: Feed, *, starts: NDArray[np.int64], kind: str) -> float:
-    """Score the forecast 'the mean of the training rows', which is 0 on standardised targets."""
-    train_rows = int(starts[-1]) + feed.horizon  # the last window ends with them
-    targets = feed.values[:train_rows, : feed.targets]
-    loss = _loss(torch.zeros_like(targets), targets, kind=kind).item()
-    return loss or 1.0  # constant targets: one unit, the scale of any other column

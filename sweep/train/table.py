@@ -20,6 +20,7 @@ from sweep.errors import BadInput, UnknownName
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})  # fields that mean 'no value', any case
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+ROW = "row"  # a frequency: each row is one step, whatever the time between them
 SPARSEST = 0.1  # share of grid times with a row, below which the frequency is surely wrong
 
 
@@ -31,7 +32,7 @@ class Table:
     columns: tuple[str, ...]
     values: NDArray[np.float64]  # [N, C], read-only
     start: datetime  # of the first row; naive times count as UTC
-    step_s: int
+    step_s: int  # 0: each row is a step
     absent: int  # grid times without a row
     sha256: str  # of the file
 
@@ -53,14 +54,17 @@ def read(path: Path, *, time: str, columns: Sequence[str], frequency: str) -> Ta
 
 
 def seconds(frequency: str) -> int:
-    """Turn a frequency such as '15min' into seconds.
+    """Turn a frequency such as '15min' into seconds; 'row' has none, and gives 0.
 
     Raises BadInput where it is not a whole number and one of s, min, h, d.
     """
+    if frequency == ROW:
+        return 0
     match = re.fullmatch(r"([1-9][0-9]*) ?(s|min|h|d)", frequency)
     if match is None:
         raise BadInput(
-            f"data.frequency={frequency}: write a whole number and one of s, min, h, d, as in 1h"
+            f"data.frequency={frequency}: write a whole number and one of s, min, h, d, as in 1h; "
+            "or row, where each row is a step"
         )
     return int(match[1]) * SECONDS[match[2]]
 
@@ -170,14 +174,15 @@ def _slots(
     slots = np.empty(len(times), dtype=np.int64)
     for index, (time, line) in enumerate(zip(times, lines, strict=True)):
         since = time - first
-        whole, rest = divmod(since.days * 86400 + since.seconds, step_s)
+        elapsed = since.days * 86400 + since.seconds
+        whole, rest = divmod(elapsed, step_s) if step_s else (index, 0)
         if index and time == times[index - 1]:
             raise BadInput(f"{path}, line {line}: time {_show(time)} stands twice; remove one row")
         if index and time < times[index - 1]:
             raise BadInput(
                 f"{path}, line {line}: time {_show(time)} comes after a later one; sort the rows"
             )
-        if rest or since.microseconds:
+        if rest or (step_s and since.microseconds):
             raise BadInput(
                 f"{path}, line {line}: time {_show(time)} is not on the {step_s} s grid from "
                 f"{_show(first)}; set data.frequency, or resample the file"

@@ -5,7 +5,11 @@ import hashlib
 import pytest
 
 from sweep import datasets
-from sweep.errors import UnknownName
+from sweep.errors import BadInput, UnknownName
+
+
+def content(found: datasets.Dataset) -> bytes:
+    return found.path.read_bytes() + (b"" if found.test is None else found.test.read_bytes())
 
 
 @pytest.mark.parametrize("name", datasets.DATASETS)
@@ -13,7 +17,7 @@ def test_a_vendored_file_is_what_it_says(name: str) -> None:
     found = datasets.find(name)
 
     assert found.name == name
-    assert hashlib.sha256(found.path.read_bytes()).hexdigest() == found.sha256
+    assert hashlib.sha256(content(found)).hexdigest() == found.sha256
 
 
 @pytest.mark.parametrize("name", datasets.DATASETS)
@@ -27,5 +31,10 @@ def test_the_notice_names_each_file_with_its_hash(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_what_there_is() -> None:
-    with pytest.raises(UnknownName, match="data set 'etth1' does not exist; there are: jfk"):
+    with pytest.raises(UnknownName, match="data set 'jkf' does not exist; did you mean jfk"):
+        datasets.find("jkf")
+
+
+def test_what_is_not_shipped_is_refused_with_the_way_to_get_it() -> None:
+    with pytest.raises(BadInput, match=r"CC BY-ND 4\.0.*curl .*ETTh1\.csv.*data\.path=ETTh1\.csv"):
         datasets.find("etth1")

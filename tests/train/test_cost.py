@@ -8,7 +8,7 @@ import torch
 
 from sweep.plan.settings import Settings
 from sweep.train import data, model
-from sweep.train.cost import cost
+from sweep.train.cost import Size, cost
 
 Make = Callable[..., Settings]
 
@@ -33,14 +33,14 @@ def test_parameters_are_those_of_the_network(
 
     expected = sum(parameter.numel() for parameter in network.parameters())
 
-    assert cost(settings, train_rows=200).parameters == expected
+    assert cost(settings, size=Size(183, 12)).parameters == expected
 
 
 def test_windows_and_steps_are_those_of_training(make_settings: Make) -> None:
     settings = make_settings(train={"batch_size": 50, "epochs": 7})
     places = data.windows(data.load(settings.data), settings.data)
 
-    found = cost(settings, train_rows=200)
+    found = cost(settings, size=Size(183, 12))
 
     assert (found.windows, found.steps, found.epochs) == (len(places.train), 4, 7)
 
@@ -62,4 +62,4 @@ def test_flop_are_three_forward_passes_a_window_and_epoch(
 ) -> None:
     settings = make_settings(**groups)
 
-    assert cost(settings, train_rows=200).flop == 3 * per_window * 183 * 3
+    assert cost(settings, size=Size(183, 12)).flop == 3 * per_window * 183 * 3

@@ -140,7 +140,9 @@ def test_windows_stay_within_their_part_with_stride_one(lookback: int, horizon: 
 
 
 def test_windows_of_the_published_protocol_are_as_many_as_published() -> None:
-    series = replace(room.load(JFK), values=np.zeros((14400, 3)), train_end=8640, val_end=11520)
+    series = replace(
+        room.load(JFK), values=np.zeros((14400, 3)), train_end=8640, val_end=11520, test_start=11520
+    )
 
     places = room.windows(series, replace(JFK, lookback=96, horizon=96))
 

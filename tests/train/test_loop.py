@@ -46,7 +46,8 @@ def test_the_objective_is_the_validation_loss_of_the_kept_weights(
 
 def test_a_score_is_the_mean_over_windows_horizon_and_targets(make_settings: Make) -> None:
     settings = make_settings(data={"target": ["temp", "dewp"], "covariates": []})
-    feed, windows = open_feed(settings)
+    examples = open_feed(settings)
+    feed, windows = examples.feed, examples.windows
     network = model.build(settings, device=CPU)
     x, y = feed.batch(windows.test)
     with torch.no_grad():

@@ -28,7 +28,7 @@ CASES: list[dict[str, Any]] = [
 def trained(settings: Settings) -> Forecaster:
     """A forecaster with the initial weights: as good as trained ones for what is shown here."""
     network = model.build(settings, device=torch.device("cpu"))
-    return predict.forecaster(settings, weights=model.arrays(network))
+    return predict.predictor(settings, weights=model.arrays(network))
 
 
 def raw_rows(settings: Settings, *, end: int, count: int) -> dict[str, np.ndarray]:
@@ -43,7 +43,8 @@ def test_raw_rows_give_the_forecast_that_was_scored_in_raw_units(
 ) -> None:
     settings = make_settings(**case)
     one = trained(settings)
-    feed, windows = open_feed(settings)
+    examples = open_feed(settings)
+    feed, windows = examples.feed, examples.windows
     start = windows.test[:1]
     network = model.build(settings, device=torch.device("cpu"), weights=one.weights)
     with torch.no_grad():
@@ -160,5 +161,5 @@ def test_rows_that_make_no_table_are_refused(
 
 
 def test_a_folder_without_a_forecaster_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="not a stored forecaster"):
+    with pytest.raises(BadInput, match="not a stored model"):
         predict.load(tmp_path)

@@ -23,8 +23,7 @@ CPU = torch.device("cpu")
 
 
 def bench_of(settings: Settings) -> Bench:
-    feed, windows = open_feed(settings)
-    return set_up(settings, feed=feed, starts=windows.train)
+    return set_up(settings, examples=open_feed(settings))
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,19 @@ def form_of(settings: Settings) -> Form:
     )
 
 
+def fits(settings: Settings) -> bool:
+    """Tell whether an array can train a configuration: forecasts by one plain network."""
+    data, model = settings.data, settings.model
+    return (
+        data.kind == "series"
+        and data.folds == 1
+        and settings.train.loss in ("mse", "mae")
+        and model.segment is None
+        and model.pooling == "last"
+        and not model.bidirectional
+    )
+
+
 def common(settings: Settings) -> Settings:
     """Put to one value what may differ from lane to lane: equal for trials of one array."""
     return replace(

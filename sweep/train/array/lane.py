@@ -136,6 +136,7 @@ def over(lane: Lane, *, form: Form, rows: Rows, state: State, name: str) -> Trai
     rests = state is State.PAUSED
     return trained(
         replace(lane.story, weights=form.split(rows[BEST])),
+        settings=lane.settings,
         state=state,
         failure=lane.failure,
         device=name,

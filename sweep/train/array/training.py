@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from sweep.errors import SweepError
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
-from sweep.train import data, device, loop, model
+from sweep.train import device, loop, model
 from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Block, Task
 from sweep.train.array.form import common, form_of
 from sweep.train.array.lane import Entry, Lane, open_lane, over, to_bytes
 from sweep.train.array.memory import blocks_for, width_for
 from sweep.train.array.network import Source
 from sweep.train.array.recurrence import Engine, Operations
-from sweep.train.feed import Feed, open_feed
-from sweep.train.score import Score
+from sweep.train.criterion import Score
+from sweep.train.feed import SeriesFeed, open_feed
 from sweep.train.step import BEGINNING, Diverged, Part, check, limit_of
 from sweep.train.story import loss_of
 
@@ -54,7 +54,7 @@ class Array:
 
     settings: Settings  # of any of its trials
     task: Task
-    feed: Feed
+    feed: SeriesFeed
     data: str  # hash
     blocks: list[Block]
     lanes: list[Lane | None]  # block after block
@@ -118,7 +118,7 @@ class Array:
         """Read each slot's score on the validation windows."""
         told = [block.told() for block in self.blocks]
         return [
-            Score(mse=float(mse), mae=float(mae))
+            {"mse": float(mse), "mae": float(mae)}
             for each in told
             for mse, mae in zip(each.squared, each.absolute, strict=True)
         ]
@@ -131,7 +131,9 @@ def open_array(
 
     Raises BadInput for data that cannot be used, torch.OutOfMemoryError.
     """
-    feed, windows = open_feed(settings)
+    examples = open_feed(settings)
+    feed, windows = examples.feed, examples.windows
+    assert isinstance(feed, SeriesFeed)  # `form.fits`
     values = feed.values
     form = form_of(settings)
     source = Source(values, feed.targets, feed.lookback, feed.horizon)
@@ -144,7 +146,7 @@ def open_array(
         settings=settings,
         task=task,
         feed=feed,
-        data=data.load(settings.data).hash,
+        data=examples.hash,
         blocks=blocks,
         lanes=[None] * (lanes * len(blocks)),
     )

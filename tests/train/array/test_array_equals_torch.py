@@ -122,7 +122,8 @@ def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: st
         model={"num_layers": 2},
         train={"precision": "float64"},
     )
-    feed, windows = open_feed(config)
+    examples = open_feed(config)
+    feed, windows = examples.feed, examples.windows
     network = build(config, device=torch.device("cpu"))
     x, y = feed.batch(windows.train[:32])
     (network(x) - y).square().mean().backward()
@@ -183,7 +184,8 @@ def test_a_trial_that_diverges_is_infeasible_in_the_same_words(
 
 def test_a_block_of_its_own_is_what_an_entry_opens(make_settings: Make) -> None:
     config = make_settings(train={"precision": "float64"})
-    feed, windows = open_feed(config)
+    examples = open_feed(config)
+    feed, windows = examples.feed, examples.windows
     form = form_of(config)
     source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
     task = Task(form=form, source=source, train=windows.train, val=windows.val)
