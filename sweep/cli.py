@@ -211,16 +211,22 @@ def report(
     study: StudyArgument,
     store: StoreOption = None,
     output: Annotated[
-        Path | None, typer.Option(help="write the page to this file instead of the store")
+        Path | None, typer.Option(help="write one format, html unless told, to this file")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="print html, md, json or csv; store nothing")
     ] = None,
     as_json: JsonOption = False,  # noqa: FBT002  a flag
 ) -> int:
-    """Write a study's report as one HTML file that opens anywhere."""
+    """Write a study's report: one HTML file that opens anywhere, Markdown, JSON and CSV."""
     from sweep.study.reporting import report as report_study
 
     place = find_study(find_store(store, env=os.environ), study)
-    written = report_study(place, output=output)
-    print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
+    written = report_study(place, output=output, form=form)
+    if isinstance(written, str):
+        sys.stdout.write(written)
+    else:
+        print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
     return 0
 
 

@@ -21,6 +21,8 @@ REPORT = "report/report.html"
 GATE = "report/gate.json"
 GATE_SUMMARY = "report/gate.md"
 GATE_JUNIT = "report/junit.xml"
+REPORT_MARKDOWN = "report/report.md"
+REPORT_JSON = "report/report.json"
 LEADERBOARD = "report/leaderboard.csv"
 PROBE = "probe"
 ROUNDS = "rounds/"
@@ -30,6 +32,7 @@ FAILURES = "failures/"
 
 _ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
 _CHECKPOINT = re.compile(r"trials/(\d+)/checkpoint-(\d+)-(\d+)")
+_WEIGHTS = re.compile(r"trials/\d+/weights")
 _RESULTS = re.compile(r"packs/(\d+)/results-(\d+)-(\d+)\.jsonl")
 
 
@@ -99,8 +102,8 @@ def model_prefix(trial: int) -> str:
 
 
 def is_weights(key: str) -> bool:
-    """Tell whether a key names a trial's weights."""
-    return key.startswith(TRIALS) and key.endswith("/weights")
+    """Tell whether a key names a trial's weights; a winner's model may have a file of that name."""
+    return _WEIGHTS.fullmatch(key) is not None
 
 
 def failure_key(trial: int) -> str:

@@ -69,6 +69,24 @@ def split_variance(
     )
 
 
+def without_pairs(steps: Whole, counts: Sequence[int], scores: Floats, *, seed: int) -> Floats:
+    """Keep what settings explain one by one, and shuffle the rest among the rows.
+
+    So the scores look as if no two settings worked together, with as much noise as before at least
+    (Freedman and Lane 1983). Trees find pairs in them too: those that chance makes.
+    """
+    import numpy as np
+
+    marks = np.hstack([steps[:, [i]] == np.arange(n) for i, n in enumerate(counts)]).astype(float)
+    fit, _, rank, _ = np.linalg.lstsq(marks, scores, rcond=None)
+    alone = marks @ fit
+    # A fit to few rows takes part of the noise with it.
+    spread = (len(scores) / max(1, len(scores) - rank)) ** 0.5
+    draw = np.random.default_rng(seed)
+    mixed: Floats = alone + spread * draw.permutation(scores - alone)
+    return mixed
+
+
 def grow(steps: Whole, counts: Sequence[int], scores: Floats) -> Tree:
     """Grow a tree until rows of one leaf agree in all steps or in their score.
 

@@ -48,6 +48,12 @@ def can_write() -> bool:
     return find_spec("jinja2") is not None
 
 
+def require_page() -> None:
+    """Raise BadInput where jinja2 is not installed."""
+    if not can_write():
+        raise BadInput(f"a report needs jinja2, which is not installed; {EXTRA} adds it")
+
+
 def import_libraries() -> None:
     """Import what a report is written with, where it is installed: for a time when one waits."""
     if can_write():
@@ -59,8 +65,7 @@ def html(contents: Contents) -> str:
 
     Raises BadInput where jinja2 is not installed.
     """
-    if not can_write():
-        raise BadInput(f"a report needs jinja2, which is not installed; {EXTRA} adds it")
+    require_page()
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
@@ -86,6 +91,7 @@ def _given(contents: Contents) -> dict[str, Any]:
         "key_figures": _key_figures(results),
         "board": board,
         "leaderboard": _scores_first(leaderboard_table(results, top=TOP, brief=True), board),
+        "selection": summary.selection,
         "findings": summary.findings,
         "stages": tell(results),
         "ended": ended(results),

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from sweep.plan.trial import Record, Value
 from sweep.report.equal_epochs import Level, level
-from sweep.report.fanova import split_variance
+from sweep.report.fanova import split_variance, without_pairs
 from sweep.report.formats import count
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
@@ -21,12 +21,13 @@ from sweep.report.varied import hashable, is_number
 from sweep.report.warnings import TRIALS_PER_SETTING
 
 LEAST = 8  # configurations, however few settings vary
-MOST = 2000  # configurations read, drawn at random: a forest's time grows faster than they do
+MOST = 1000  # configurations read, drawn at random: a forest's time grows faster than they do
 FORESTS = 4  # with seeds of their own; their disagreement is the estimate's noise
 TREES = 12
 STEPS = 16  # a setting with more values than this is a range, and read in as many parts
 PAIRS = 5  # told one by one; the others are summed up
 LEAST_PAIR = 0.02  # a pair that explains less is none to speak of
+CHANCES = 5  # forests on shuffled scores, which tell what chance makes of a pair
 
 # Strategies whose trials cover the space, whatever came out; others look where results are good.
 EVEN = ("grid", "random", "sobol", "halving", "hyperband")
@@ -99,8 +100,9 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
         return Importance(notes=("Every configuration came to the same: nothing matters here.",))
     if find_spec("numpy") is None:
         return Importance(notes=("Not estimated: NumPy is not installed; pip install numpy.",))
-    shares, pairs = _estimate(rows, whole)
+    shares, pairs, chance = _estimate(rows, whole)
     alone = sum(share.mean for share in shares)
+    least = max(LEAST_PAIR, chance)
     notes = _notes(rows, shares)
     for key in keys:
         if key not in whole:
@@ -112,7 +114,7 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
     one_at_a_time = _one_at_a_time(rows, keys)
     if one_at_a_time:
         notes.append(ONE_AT_A_TIME)
-    told = [] if one_at_a_time else [pair for pair in pairs if pair.mean >= LEAST_PAIR][:PAIRS]
+    told = [] if one_at_a_time else [pair for pair in pairs if pair.mean >= least][:PAIRS]
     together = sum(pair.mean for pair in told)
     return Importance(
         shares=tuple(sorted(shares, key=lambda share: -share.mean)),
@@ -188,7 +190,7 @@ def _conditional(key: str, rows: Sequence[Row], keys: Sequence[str]) -> list[Sha
     beside = [k for k in keys if all(k in values for values, _ in rows) and _varies(k, rows)]
     if len(rows) < _needed(beside) or len({score for _, score in rows}) == 1:
         return []
-    shares, _ = _estimate(rows, beside)
+    shares, _, _ = _estimate(rows, beside)
     return [share for share in shares if share.key == key]
 
 
@@ -207,8 +209,10 @@ def _one_at_a_time(rows: Sequence[Row], keys: Sequence[str]) -> bool:
     return all(sum(a != b for a, b in zip(t, centre, strict=True)) <= 1 for t in tokens)
 
 
-def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[Share], list[PairShare]]:
-    """Average over forests; the pairs with the largest share first."""
+def _estimate(
+    rows: Sequence[Row], keys: Sequence[str]
+) -> tuple[list[Share], list[PairShare], float]:
+    """Average over forests: shares, pairs from the largest on, and the largest by chance."""
     import numpy as np
 
     among = len(rows)
@@ -216,7 +220,7 @@ def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[Share], li
         rows = random.Random(0).sample(rows, MOST)  # noqa: S311  no secret
     keys = [key for key in keys if _varies(key, rows)]
     if not keys:
-        return [], []
+        return [], [], 0.0
     axes = [_axis([values[key] for values, _ in rows]) for key in keys]
     steps = np.array([places for places, _ in axes]).T
     counts, scores = [number for _, number in axes], np.array([score for _, score in rows])
@@ -231,7 +235,10 @@ def _estimate(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[Share], li
         PairShare((keys[i], keys[j]), *_mean_and_sd([f.pairs.get((i, j), 0.0) for f in forests]))
         for i, j in combinations(range(len(keys)), 2)
     ]
-    return shares, sorted(pairs, key=lambda pair: -pair.mean)
+    pairs.sort(key=lambda pair: -pair.mean)
+    mixed = [without_pairs(steps, counts, scores, seed=seed) for seed in range(CHANCES)]
+    chance = [split_variance(steps, counts, own, trees=TREES, seed=0).pairs for own in mixed]
+    return shares, pairs, max((share for own in chance for share in own.values()), default=0.0)
 
 
 def _mean_and_sd(numbers: Sequence[float]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sweep.report.baselines import Baseline
+from sweep.report.equal_epochs import STOPPED
 from sweep.report.formats import (
     count,
     decimals,
@@ -23,6 +24,7 @@ from sweep.report.rungs import Rung
 
 MOST_VALUES = 12  # of one setting, in the table of the best result per value
 TOP = 10  # configurations shown; the rest is counted
+NONE_COMPLETED = "no trial completed"
 ANY = "any"  # the setting has no effect in this configuration
 
 
@@ -305,6 +307,12 @@ def _rank_notes(shown: Sequence[Ranked], board: Leaderboard) -> list[str]:
     if any(setting(key, row.configuration, board) == ANY for row in shown for key in board.varied):
         notes.append("any: the setting has no effect there; it was trained once.")
     if board.unranked:
-        unranked = count(len(board.unranked), "configuration")
-        notes.append(f"{unranked} not ranked: no trial completed.")
+        notes.append(f"{count(len(board.unranked), 'configuration')} not ranked: {_why(board)}.")
     return notes
+
+
+def _why(board: Leaderboard) -> str:
+    stopped = sum(any(item.states.get(s) for s in STOPPED) for item in board.unranked)
+    if stopped == len(board.unranked):
+        return "stopped at a rung"
+    return f"{stopped:,} stopped at a rung, else no trial completed" if stopped else NONE_COMPLETED

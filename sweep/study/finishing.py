@@ -19,9 +19,10 @@ from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.crowning import Elsewhere, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
 from sweep.study.scoring import Crowned
+from sweep.study.searching import read_search, read_story
 from sweep.study.spending import Meter
 from sweep.study.studied import Studied
-from sweep.study.writing import report_address, report_files
+from sweep.study.writing import contents_of, report_address, write_report
 
 
 def finish(
@@ -46,7 +47,7 @@ def finish(
     ranked = bool(state.study.facts.get("ranked"))
 
     def attach(links: Sequence[str]) -> Mapping[str, str]:
-        return report_files(state, report, links=links) if ranked else {}
+        return tracked_files(state, report, links) if ranked else {}
 
     shown = publish_study(state, report, end=end_of(state), crowned=crowned, attach=attach)
     for pack, why in problems.items():
@@ -70,8 +71,13 @@ def publish(state: Studied, *, running: bool) -> Shown:
         report,
         end="RUNNING" if running else end_of(state),
         crowned=crowned,
-        attach=lambda links: report_files(state, report, links=links),
+        attach=lambda links: tracked_files(state, report, links),
     )
+
+
+def tracked_files(state: Studied, report: Summary, links: Sequence[str]) -> dict[str, str]:
+    """Write the report into the store; return the files of it that tracking keeps too."""
+    return write_report(state, contents_of(state, report, links=links))
 
 
 def report_of(state: Studied) -> Summary:
@@ -92,7 +98,8 @@ def give_up(state: Studied) -> None:
 
 
 def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -> Results:
-    """Put the leaderboard, baselines and the winner's test scores together."""
+    """Put the leaderboard, baselines, the winner's test scores and the search together."""
+    search = read_search(state.place)
     return Results(
         board=board,
         records=state.records,
@@ -100,7 +107,22 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         test={item.seed: item.winner.metrics[board.test] for item in crowned},
         seed=state.study.seed,
         spent=spent_on(state),
+        strategy=search.strategy if search else _unnamed_strategy(state),
+        story=read_story(state.place, trials=len(state.trials)) if search else None,
     )
+
+
+def _unnamed_strategy(state: Studied) -> str:
+    """Tell a grid from what another sweeper asked for batch after batch."""
+    first = {key: set(map(repr, own)) for key, own in state.study.grid.items()}
+    first.pop(state.study.seed, None)  # fresh seeds confirm the best of a grid too
+    later = any(
+        repr(value) not in first[key]
+        for trial in state.trials
+        for key, value in trial.values.items()
+        if key in first
+    )
+    return "another sweeper" if later else "grid"
 
 
 def spent_on(state: Studied) -> Spent:

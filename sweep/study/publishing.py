@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 from sweep.plan import layout
 from sweep.plan.trial import State
-from sweep.report.export import csv_text, markdown
+from sweep.report.export import csv_text
 from sweep.report.leaderboard import Configuration, result_of
+from sweep.report.markdown import NOTE_LIMIT, note
 from sweep.report.summary import Summary as Report
 from sweep.study.champions import card_of
 from sweep.study.scoring import Crowned
 from sweep.study.showing import (
     cast_of,
     opened_again,
-    reached_at,
+    opened_at,
     shown_trials,
     study_info,
     tracker_of,
@@ -125,7 +126,7 @@ def _summary(
         done=len(state.records),
         metrics=metrics,
         params={"trials": len(state.trials), "task": state.study.task},
-        note=link + markdown(replace(report, links=())),
+        note=link + note(replace(report, links=()), limit=NOTE_LIMIT - len(link)),
         files={"leaderboard.csv": csv_text(results), **files},
     )
 
@@ -168,7 +169,7 @@ def _log_winner(
 
 
 def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
-    uri = reached_at(str(state.study.tracking["uri"]))
+    uri = opened_at(str(state.study.tracking["uri"]))
     if away:
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
         return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]

@@ -9,7 +9,7 @@ from sweep.cluster.api import Api, Away, Refused, in_pod, open_api
 from sweep.cluster.release import Release, look_for_release, read_release
 from sweep.errors import BadInput, Unreachable
 from sweep.store import Store, open_store
-from sweep.study.showing import WAY, WAY_AGAIN
+from sweep.study.showing import PAGES, WAY, WAY_AGAIN
 
 S3_ENDPOINT, REGION = "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"
 
@@ -30,25 +30,38 @@ def reach(*, context: str | None, namespace: str | None) -> tuple[Api, Release |
         raise Unreachable(f"{error}; is the cluster up, and the context the right one?") from None
 
 
-def open_ways(release: Release, api: Api, env: MutableMapping[str, str] = os.environ) -> None:
+def open_ways(
+    release: Release,
+    api: Api,
+    env: MutableMapping[str, str] = os.environ,
+    *,
+    inside: bool | None = None,
+) -> None:
     """Set what this process needs to reach store and MLflow; a person's own word stands.
 
-    Where the release has no address for people, a port-forward leads to the pods' own, as long as
+    A client in a pod of the cluster takes the pods' addresses, and shows people theirs. Outside,
+    where the release has no address for people, a port-forward leads to the pods' own, as long as
     this process lives. Raises BadInput where none can.
     """
+    inside = in_pod() if inside is None else inside
     if release.store_region and not {REGION, "AWS_REGION"} & set(env):
         env[REGION] = release.store_region
     own = env.get(S3_ENDPOINT) or env.get("AWS_ENDPOINT_URL")
-    endpoint = _address(release.store_for_people, release.store_for_pods, api, own=own)
+    endpoint = _address(
+        release.store_for_people, release.store_for_pods, api, own=own, inside=inside
+    )
     if endpoint:
         env[S3_ENDPOINT] = endpoint
-    tracking = _address(release.tracking_for_people, release.tracking_for_pods, api, own=None)
-    if tracking and release.tracking_for_pods:
-        env[WAY] = f"{release.tracking_for_pods} {tracking}"
-        if not release.tracking_for_people and not in_pod():
+    people, pods = release.tracking_for_people, release.tracking_for_pods
+    tracking = _address(people, pods, api, own=None, inside=inside)
+    if people and pods:
+        env[PAGES] = f"{pods} {people}"
+    if tracking and pods:
+        env[WAY] = f"{pods} {tracking}"
+        if not people and not inside:
             from sweep.cluster.forwarding import again
 
-            env[WAY_AGAIN] = again(api, release.tracking_for_pods, tracking)
+            env[WAY_AGAIN] = again(api, pods, tracking)
 
 
 def find_store(given: str | None, *, env: Mapping[str, str]) -> Store:
@@ -65,13 +78,13 @@ def find_store(given: str | None, *, env: Mapping[str, str]) -> Store:
     return open_store(address or "sweep-store")
 
 
-def _address(people: str, pods: str, api: Api, *, own: str | None) -> str | None:
+def _address(people: str, pods: str, api: Api, *, own: str | None, inside: bool) -> str | None:
     if own or not (people or pods):
         return None
+    if inside:
+        return pods or people
     if people:
         return people
-    if in_pod():
-        return pods
     from sweep.cluster.forwarding import forward
 
     try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ENV = "MLFLOW_TRACKING_URI"
 WAY_AGAIN = "SWEEP_TRACKING_WAY_AGAIN"  # the command that opens that way without this process
 WAY = "SWEEP_TRACKING_WAY"  # "ADDRESS WAY": how this process reaches a server that pods know
+PAGES = "SWEEP_TRACKING_PAGES"  # "ADDRESS PAGES": where people open a server that pods know
 MANY = 5000  # trials above which MLflow shows the best 1,000 unless more are asked for
 
 
@@ -73,6 +74,12 @@ def reached_at(uri: str) -> str:
     """Give the address by which this process reaches a server that pods know by another."""
     address, _, way = os.environ.get(WAY, "").partition(" ")
     return way if way and uri == address else uri
+
+
+def opened_at(uri: str) -> str:
+    """Give the address by which people open a server, where it is not the one of this process."""
+    address, _, pages = os.environ.get(PAGES, "").partition(" ")
+    return pages if pages and uri == address else reached_at(uri)
 
 
 def opened_again() -> list[str]:

@@ -13,7 +13,7 @@ from sweep.plan.selection import Confirm, read_confirm
 from sweep.plan.trial import Value
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
-from sweep.study.showing import reached_at
+from sweep.study.showing import opened_at
 from sweep.study.siting import Site
 from sweep.study.studied import Studied
 from sweep.tracking.address import opening
@@ -31,7 +31,7 @@ def announce(
     _say(console, f"runs     {how}{where(site, plan)}")
     _say(console, f"store    {store.url.removeprefix('file://')}")
     if study.tracking.get("uri"):
-        _say(console, f"MLflow   {opening(reached_at(str(study.tracking['uri'])))}")
+        _say(console, f"MLflow   {opening(opened_at(str(study.tracking['uri'])))}")
     else:
         _say(console, "MLflow   off (not installed, or no MLFLOW_TRACKING_URI)")
 

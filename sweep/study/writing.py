@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
+from sweep.errors import UnknownName
 from sweep.plan import layout
+from sweep.plan.round import study_to_bytes
 from sweep.report.background import Background
 from sweep.report.contents import Contents
 from sweep.report.export import csv_text
 from sweep.report.html import can_write, html
+from sweep.report.markdown import markdown
+from sweep.report.structure import json_text
 from sweep.report.summary import Summary
 from sweep.study.repeating import study_command, trial_command
 from sweep.study.searching import read_search
 from sweep.study.studied import Studied
 
+# Where a format stands in the store, and how it is written.
+FORMATS: Mapping[str, tuple[str, Callable[[Contents], str]]] = {
+    "html": (layout.REPORT, html),
+    "md": (layout.REPORT_MARKDOWN, markdown),
+    "json": (layout.REPORT_JSON, json_text),
+    "csv": (layout.LEADERBOARD, lambda contents: csv_text(contents.summary.results)),
+}
 
-def write_report(state: Studied, summary: Summary, *, links: Sequence[str] = ()) -> str:
-    """Write report.html and leaderboard.csv into the store; return the former's text.
 
-    Raises BadInput where jinja2 is not installed.
+def write_report(state: Studied, contents: Contents) -> dict[str, str]:
+    """Write every format into the store; return the texts by the last part of their keys.
+
+    The page is left out where jinja2 is not installed.
     """
-    page = report_page(state, summary, links=links)
-    state.place.write(layout.REPORT, page.encode())
-    state.place.write(layout.LEADERBOARD, csv_text(summary.results).encode())
-    return page
+    written = {}
+    for name, (key, write) in FORMATS.items():
+        if name != "html" or can_write():
+            text = write(contents)
+            state.place.write(key, text.encode())
+            written[key.rpartition("/")[2]] = text
+    return written
 
 
-def report_files(state: Studied, summary: Summary, *, links: Sequence[str]) -> dict[str, str]:
-    """Write the report where its libraries are installed; return what tracking keeps of it."""
-    return {"report.html": write_report(state, summary, links=links)} if can_write() else {}
+def report_text(contents: Contents, name: str) -> str:
+    """Write one format; nothing is stored.
 
-
-def report_page(state: Studied, summary: Summary, *, links: Sequence[str] = ()) -> str:
-    """Draw the report as HTML; nothing is written.
-
-    Raises BadInput where jinja2 is not installed.
+    Raises BadInput for a format that does not exist, and where jinja2 is not installed.
     """
-    return html(contents_of(state, summary, links=links))
+    if name not in FORMATS:
+        raise UnknownName("--format", name, FORMATS)
+    _, write = FORMATS[name]
+    return write(contents)
 
 
 def contents_of(state: Studied, summary: Summary, *, links: Sequence[str] = ()) -> Contents:
@@ -69,6 +84,7 @@ def _facts(state: Studied) -> dict[str, str]:
     data = [f"{name}, sha256 {digest}" for name, digest in dict(facts.get("data", {})).items()]
     versions = [f"{name} {number}" for name, number in dict(facts.get("versions", {})).items()]
     devices = sorted({record.device for record in state.records.values()})
+    bundle = dict(facts.get("code") or {}).get("bundle")
     commit = str(facts.get("git", "")).removesuffix("+")
     changed = (
         " with changes that were not committed" if str(facts.get("git", ""))[-1:] == "+" else ""
@@ -77,9 +93,22 @@ def _facts(state: Studied) -> dict[str, str]:
         "task": study.task,
         "data": "; ".join(data),
         "commit": commit and commit + changed,
+        "code": f"bundle, sha256 {bundle}" if bundle else "",
+        "plan": f"study.json, sha256 {json.loads(study_to_bytes(study))['hash']}",
         "versions": ", ".join(versions),
+        "trained elsewhere": _other_versions(state),
         "device": ", ".join(devices),
         "machine": " ".join(str(facts[key]) for key in ("host", "machine") if facts.get(key)),
         "directory": study.directory,
     }
     return {name: fact for name, fact in found.items() if fact}
+
+
+def _other_versions(state: Studied) -> str:
+    """Tell how many trials were trained with versions that are not the client's."""
+    own = dict(state.study.facts.get("versions", {}))
+    others: Counter[str] = Counter()
+    for record in state.records.values():
+        if other := {k: v for k, v in record.versions.items() if own.get(k, v) != v}:
+            others[", ".join(f"{name} {number}" for name, number in other.items())] += 1
+    return "; ".join(f"{number:,} with {which}" for which, number in others.items())

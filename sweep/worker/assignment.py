@@ -27,6 +27,8 @@ from sweep.worker.settling import Assignment, Train, resolved
 from sweep.worker.unpacking import enter_code
 from sweep.worker.watching import watcher_for
 
+BUILD_ID = "SWEEP_BUILD_ID"
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
@@ -93,7 +95,13 @@ def get_ready(
     run = _trainer(round_, application) if application else _hydra_jobs(store, round_, task)
     if application is not None:
         application.warm()
-    return Ready(address, store, study_, round_, application, run, versions())
+    return Ready(address, store, study_, round_, application, run, _versions(os.environ))
+
+
+def _versions(env: Mapping[str, str]) -> Mapping[str, str]:
+    # An image tells which build it is; two of one version may differ.
+    build = env.get(BUILD_ID)
+    return {**versions(), "build": build} if build else versions()
 
 
 def _files(store: Store, study: Study, round_: Round) -> Files:

@@ -8,6 +8,8 @@ import pytest
 from clients import finish
 from kubernetes import client
 from on_cluster import OnCluster
+from testbed.audit import asked_by
+from testbed.control import ControlPlane
 from testbed.kueue import Kueue
 from testbed.levers import killed
 from testbed.waiting import until
@@ -50,7 +52,9 @@ def test_a_study_is_admitted_by_its_queue_and_trained(on_cluster: OnCluster, kue
     assert reasons["Finished"] == "Succeeded"
 
 
-def test_the_client_says_what_its_study_waits_for(on_cluster: OnCluster, kueue: Kueue) -> None:
+def test_the_client_says_what_its_study_waits_for_by_the_role_s_rights(
+    on_cluster: OnCluster, kueue: Kueue, control_plane: ControlPlane
+) -> None:
     kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
     waiting = on_cluster.place.start(*FOUR, "epoch_s=0")
     why = line_with("waits in queue team", waiting)
@@ -62,6 +66,11 @@ def test_the_client_says_what_its_study_waits_for(on_cluster: OnCluster, kueue: 
     assert "cpu" in why
     assert ended.code == 0, ended.err
     assert "queue team admitted the Job" in ended.out
+    folder = control_plane.bed.folder / "audit"
+    found = asked_by(folder, namespace=on_cluster.namespace, account="sweep-submitter")
+    of_workloads = [each for each in found if each.resource == "workloads"]
+    assert {each.verb for each in of_workloads} == {"list", "watch"}
+    assert [each for each in of_workloads if each.code == 403] == []
 
 
 def test_a_queue_that_is_missing_is_told(on_cluster: OnCluster, kueue: Kueue) -> None:

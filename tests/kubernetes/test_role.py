@@ -23,7 +23,7 @@ Right = tuple[str, str, str]  # API group, resource, verb
 
 ACCOUNT = "sweep-submitter"
 ELSEWHERE: set[Right] = {
-    # A bed without Kueue has no Workloads: test_queue.py.
+    # A bed without Kueue has no Workloads: test_queue.py proves these.
     ("kueue.x-k8s.io", "workloads", "list"),
     ("kueue.x-k8s.io", "workloads", "watch"),
     ("visibility.kueue.x-k8s.io", "localqueues/pendingworkloads", "get"),
@@ -77,6 +77,11 @@ def do_everything(on_cluster: OnCluster, control_plane: ControlPlane) -> None:
     reach_a_service(on_cluster, control_plane, pod=pod.metadata.name)
     cancelled = place.verb("cancel", "t")
     assert cancelled.code == 0, cancelled.err
+    assert place.verb("report", "s").code == 0
+    begin = ("once", "u", "+experiment=forecast", "guide=none", "hydra.launcher.dry=true")
+    assert place.verb(*begin).code == 0, "an application of ours, by the verb of a nightly"
+    resumed = place.verb("resume", "s")
+    assert resumed.code == 0, resumed.err
 
 
 def reach_a_service(on_cluster: OnCluster, control_plane: ControlPlane, *, pod: str) -> None:

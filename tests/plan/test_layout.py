@@ -42,6 +42,7 @@ def test_other_objects_are_no_records(key: str) -> None:
 def test_weights_are_told_from_models() -> None:
     assert layout.is_weights(layout.weights_key(7))
     assert not layout.is_weights(layout.model_prefix(7) + "forecaster.npz")
+    assert not layout.is_weights(layout.model_prefix(7) + "weights")
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 99))

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from dataclasses import replace
 
 import pytest
 from report_builders import by_trial, completed, diverged, failed, make_results, make_trials, scored
 
 from sweep.plan.trial import Trial
-from sweep.report.export import csv_text, markdown
+from sweep.report.background import Background
+from sweep.report.contents import Contents
+from sweep.report.export import csv_text
+from sweep.report.markdown import markdown as markdown_of
+from sweep.report.markdown import note as markdown
 from sweep.report.results import Results
+from sweep.report.structure import json_text
 from sweep.report.summary import summarize
 
 RIDGE = {"ridge": {"val_mse": 0.05, "test_mse": 0.06}}
@@ -104,3 +111,30 @@ def test_csv_says_where_a_setting_has_no_effect() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(results))))
 
     assert [row["model.dropout"] for row in rows] == ["any", "0.2", "0.3"]
+
+
+def contents() -> Contents:
+    background = Background(study="s-1", command="python -m sweep -m", winner="python -m sweep x=1")
+    return Contents(summarize(small_study(), title="study s-1"), background)
+
+
+def test_the_whole_report_is_markdown_with_the_commands_that_repeat_it() -> None:
+    text = markdown_of(contents())
+
+    assert text.startswith("**study s-1**")
+    assert "### What matters\n\n- Too few trials" in text
+    assert "The winner:\n\n```\npython -m sweep x=1\n```" in text
+
+
+def test_json_holds_every_configuration_and_what_is_not_finite_is_null() -> None:
+    results = small_study()
+    records = {**results.records, 4: diverged(4, metrics={"x": float("nan")})}
+    wild = Contents(summarize(replace(results, records=records), title="s"), contents().background)
+
+    found = json.loads(json_text(wild))
+
+    assert [item["rank"] for item in found["configurations"]] == [1, 2, 3, 4, None, None]
+    assert found["configurations"][0]["values"] == {"optim.lr": 0.0001, "optim.name": "a|b"}
+    assert found["counts"] == {"COMPLETED": 4, "INFEASIBLE": 1, "FAILED": 1}
+    assert found["warnings"][0]["kind"] == "baseline"
+    assert found["repeat"]["winner"] == "python -m sweep x=1"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.report.fanova import Parts, decompose, grow, split_variance
+from sweep.report.fanova import Parts, decompose, grow, split_variance, without_pairs
 
 
 def crossed(counts: Sequence[int], score: Callable[..., float]) -> tuple[Any, Any]:
@@ -140,3 +140,20 @@ def test_single_shares_agree_with_those_of_optuna() -> None:
     ours = split_variance(steps, counts, scores, trees=64, seed=0).singles
 
     assert ours == pytest.approx([float(theirs[str(i)]) for i in range(3)], abs=0.03)
+
+
+def test_scores_without_pairs_keep_what_settings_explain_alone() -> None:
+    steps, scores = crossed((4, 3), lambda a, b: 2 * a + b * b)
+
+    assert without_pairs(steps, (4, 3), scores, seed=0) == pytest.approx(scores)
+
+
+def test_scores_without_pairs_have_lost_them() -> None:
+    steps, scores = crossed((8, 8), lambda a, b: float((a > 3) != (b > 3)) + a / 20)
+
+    before = decompose(grow(steps, (8, 8), scores), (8, 8))
+    mixed = without_pairs(steps, (8, 8), scores, seed=0)
+    after = split_variance(steps, (8, 8), mixed, trees=8, seed=0)
+
+    assert before.pairs[0, 1] > 0.9
+    assert after.pairs[0, 1] < 0.7

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from report_builders import by_trial, completed, diverged, failed, make_results, make_trials, scored
+from report_builders import (
+    by_trial,
+    completed,
+    diverged,
+    failed,
+    make_results,
+    make_trials,
+    pruned,
+    scored,
+)
 
+from sweep.plan.story import Begun, Decided, Story
 from sweep.plan.trial import Record, Trial
 from sweep.report.background import Background
 from sweep.report.contents import Contents
@@ -198,6 +209,41 @@ def test_maximizing_says_that_higher_is_better() -> None:
     results = make_results(trials, scored(trials, lambda v: v["optim.lr"]), direction="maximize")
 
     assert "higher is better" in text_of(page(results))
+
+
+def test_the_story_of_a_search_stands_with_the_guides_sentences_and_its_evidence() -> None:
+    trials = make_trials({"optim.lr": [1e-3, 1e-2]})
+    sentence = "Use 0.0001 to 0.01."
+    evidence = {"trials": [0, 1], "costs": [0.2, 0.1], "optim.lr": [1e-3, 1e-2]}
+    story = Story(
+        begun=[Begun(trial.values, (trial.number,)) for trial in trials],
+        decisions=[Decided("learning rate", 3, sentence, evidence, "take optim.lr=0.01")],
+        ended="the strategy is through",
+    )
+    results = make_results(trials, scored(trials, lambda v: 1e-3 / v["optim.lr"]))
+
+    read = text_of(page(replace(results, strategy="staged", story=story)))
+
+    assert f"take optim.lr=0.01 “{sentence}” section 3" in read
+    assert "lr=0.01 (trial 1) 0.1000" in read
+    assert "It ended: the strategy is through." in read
+
+
+def test_trials_that_were_stopped_at_a_rung_are_shown_as_such_and_not_ranked() -> None:
+    trials = make_trials({"optim.lr": [1e-3, 1e-2, 1e-1]})
+    records = by_trial(
+        completed(0, 0.2, history={"val_loss": [0.9, 0.2]}),
+        pruned(1, history={"val_loss": [0.1]}),
+        pruned(2, history={"val_loss": [0.5]}),
+    )
+
+    shown = page(make_results(trials, records))
+
+    read = text_of(shown)
+    assert "Best: lr=0.001, val_mse 0.2000" in read
+    assert "2 configurations not ranked: stopped at a rung." in read
+    assert "Stopped at a rung Trials that were trained no further" in read
+    assert "1 3 2 0.1000 lr=0.01" in read  # epoch, reached, stopped, the best of these
 
 
 @pytest.mark.slow

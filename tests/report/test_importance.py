@@ -150,12 +150,12 @@ def test_none_is_a_value_where_no_choice_explains_it() -> None:
 
 
 def test_of_many_configurations_some_are_drawn() -> None:
-    trials = make_trials({"optim.lr": [i / 1000 for i in range(1, 211)], "x": list(range(10))})
+    trials = make_trials({"optim.lr": [i / 1000 for i in range(1, 111)], "x": list(range(10))})
     records = scored(trials, lambda v: v["optim.lr"])
 
     found = find_importance(make_board(trials, records))
 
-    assert found.notes == (f"Estimated from {MOST:,} of 2,100 configurations, drawn at random.",)
+    assert found.notes == (f"Estimated from {MOST:,} of 1,100 configurations, drawn at random.",)
     assert shares_of(found)["optim.lr"] > 0.9
 
 
@@ -229,3 +229,12 @@ def test_a_pair_that_explains_next_to_nothing_is_not_told() -> None:
     assert found.rest is not None
     told = sum(s.mean for s in found.shares) + sum(p.mean for p in found.pairs)
     assert told + found.rest == pytest.approx(1.0, abs=0.01)
+
+
+def test_pairs_that_chance_makes_are_not_told() -> None:
+    draw = random.Random(3)
+    trials = make_trials({"a": [1, 2, 3], "b": [1, 2, 3, 4], "c": [1, 2, 3, 4, 5]})
+    noisy = {trial.number: trial.values["a"] + draw.gauss(0, 1) for trial in trials}
+    records = by_trial(*(completed(number, score) for number, score in noisy.items()))
+
+    assert find_importance(make_board(trials, records)).pairs == ()

@@ -70,3 +70,17 @@ def test_publish_fills_an_empty_mlflow_and_doubles_nothing(place: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert second.returncode == 0
     assert once == before == shown(place)
+
+
+def test_the_parent_run_keeps_the_report_in_every_format(place: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    [experiment] = [e for e in client.search_experiments() if e.name != "Default"]
+    [parent] = client.search_runs([experiment.experiment_id], "tags.`sweep.role` = 'study'")
+
+    files = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    page = Path(client.download_artifacts(parent.info.run_id, "report.html")).read_text()
+
+    assert files >= {"report.html", "report.md", "report.json", "leaderboard.csv"}
+    assert page == (place / "sweep-store" / "s" / "report" / "report.html").read_text()

@@ -81,3 +81,40 @@ def test_a_file_that_cannot_be_written_is_named(
 
     assert code == 2
     assert capsys.readouterr().err.startswith(f"sweep: --output {file}: No such file")
+
+
+def test_each_format_can_be_printed_and_the_store_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = make_study(tmp_path)
+    begins = {"html": "<!DOCTYPE html>", "md": "**study s-1**", "json": "{", "csv": "rank,baseline"}
+
+    for form, beginning in begins.items():
+        code = run_verb(["report", "s-1", "--store", str(tmp_path), "--format", form])
+
+        assert code == 0
+        assert capsys.readouterr().out.startswith(beginning)
+    assert place.sizes("report/") == {}
+
+
+def test_a_format_can_go_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_study(tmp_path / "store")
+    file = tmp_path / "mine.json"
+    words = ["report", "s-1", "--store", str(tmp_path / "store")]
+
+    code = run_verb([*words, "--format", "json", "--output", str(file)])
+
+    assert code == 0
+    assert json.loads(file.read_text())["configurations"][0]["values"] == {"optim.lr": 0.001}
+
+
+def test_a_format_that_does_not_exist_is_refused_with_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_study(tmp_path)
+
+    code = run_verb(["report", "s-1", "--store", str(tmp_path), "--format", "pdf"])
+
+    assert code == 2
+    assert "--format" in (told := capsys.readouterr().err)
+    assert "html" in told

@@ -1,5 +1,6 @@
 """A worker in a pod: a pack by the environment in, records and an exit code out."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,22 @@ def test_a_corrupt_plan_is_named(tmp_path: Path) -> None:
 
     assert code == Exit.NOTHING_RUNS
     assert "s/rounds/0001.json" in err
+
+
+def test_a_plan_of_another_format_is_refused(tmp_path: Path) -> None:
+    place = make_study(tmp_path)
+    plan = json.loads(place.read(layout.round_key(1)))
+    place.write(layout.round_key(1), json.dumps(plan | {"format": 2}).encode())
+
+    code, err = run(tmp_path)
+
+    assert code == Exit.NOTHING_RUNS
+    assert "format 2, this version reads format 1; use the version of sweep that wrote it" in err
+
+
+def test_a_record_tells_the_build_of_its_image(tmp_path: Path) -> None:
+    place = make_study(tmp_path, trials=1)
+
+    run(tmp_path, SWEEP_BUILD_ID="nightly-7")
+
+    assert lines(place)[-1].versions["build"] == "nightly-7"

@@ -14,6 +14,7 @@ Point = tuple[float, float]  # pixels, from the upper left corner
 
 PANEL = 346.0  # as wide as a phone shows, so that letters keep their size there
 PAGE = 1075.0  # a figure as wide as the page
+CROWD = 1500  # dots from which they become small
 LETTER = 6.2  # width of a letter on average
 LINE = 12.0  # height of a line of text
 
@@ -33,10 +34,14 @@ class Sheet:
             self.parts.append(f'<path class="{look}" d="{path}"/>')
 
     def dots(self, points: Iterable[Point], *, look: str) -> None:
-        """Draw many dots in few bytes: strokes without a length, whose round ends meet."""
+        """Draw dots in few bytes: strokes without a length, whose round ends meet."""
         path = "".join(f"M{_number(x)} {_number(y)}h0" for x, y in points)
         if path:
             self.parts.append(f'<path class="dots {look}" d="{path}"/>')
+
+    def cloud(self, points: Sequence[Point], *, look: str) -> None:
+        """Draw one dot for each configuration, the more of them the smaller."""
+        self.dots(points, look=f"{look} {'crowd' if len(points) > CROWD else 'many'}")
 
     def dot(self, at: Point, *, radius: float, look: str, hint: str = "") -> None:
         """Draw one dot; `hint` is shown where a pointer rests on it."""

@@ -10,6 +10,7 @@ from sweep.plan.trial import State, Value
 from sweep.report.drawing.canvas import PAGE, PANEL, Point, Sheet
 from sweep.report.drawing.colors import shade
 from sweep.report.drawing.scale import Scale, score_scale, setting_scale, thinned
+from sweep.report.equal_epochs import STOPPED
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard
 from sweep.report.table import ANY
@@ -22,7 +23,7 @@ BELOW, ABOVE = -0.13, 1.13  # where what has no place on an axis goes through
 
 HEIGHT = 374.0
 RAIL, MARGIN = 77.0, 30.0  # of the stacked figure: from axis to axis, and below the last
-LOST = (State.PRUNED, State.INFEASIBLE, State.FAILED)
+LOST = (*STOPPED, State.INFEASIBLE, State.FAILED)
 
 Stop = tuple[float, float]  # number of an axis, and the place on it from 0 to 1
 
@@ -46,7 +47,9 @@ class Line:
     @property
     def look(self) -> str:
         """Name the classes that colour it."""
-        return self.state.value.lower() if self.share is None else f"rank-{shade(self.share)}"
+        if self.share is not None:
+            return f"rank-{shade(self.share)}"
+        return "rung" if self.state in STOPPED else self.state.value.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +170,6 @@ def _draw_rail(track: Track, number: int, rail: Rail) -> None:
         sheet.text((2, y - 10), rail.title, look="strong on-lines")
     else:
         x, _ = track.at(number, 0)
-        sheet.text((x, 14), rail.title, look="middle strong on-lines")
+        at_end = number == track.last and number > 0
+        where = (x + 20, 14) if at_end else (x, 14)
+        sheet.text(where, rail.title, look=f"{'end' if at_end else 'middle'} strong on-lines")

@@ -28,7 +28,7 @@ def cost_against_quality(
     up = score_axis([*own, *(item.objective for item in baselines[:1])], title=board.objective)
     frame = Frame(Sheet(PANEL, HEIGHT), across, up)
     frame.draw()
-    frame.sheet.dots([frame.at(p.price, p.score) for p in prices.priced], look="tried many")
+    frame.sheet.cloud([frame.at(p.price, p.score) for p in prices.priced], look="tried")
     frame.sheet.lines([_steps(frame, prices.front)], look="tried line")
     for baseline in baselines[:1]:
         _, y = frame.at(across.low, baseline.objective)

@@ -59,7 +59,7 @@ def _draw_all(frame: Frame, key: str, scale: Scale, board: Leaderboard) -> None:
         if item.mean is not None and has_effect(key, item, board):
             aside = SPREAD * (2 * (rank * GOLDEN % 1) - 1)
             points += [frame.at(scale.place(v) + aside, item.mean) for v in item.values[key]]
-    frame.sheet.dots(points, look="tried many")
+    frame.sheet.cloud(points, look="tried")
 
 
 def _draw_values(frame: Frame, rows: Sequence[Isolated], scale: Scale, board: Leaderboard) -> None:

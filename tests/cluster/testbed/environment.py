@@ -38,5 +38,8 @@ class Environment:
 
 def environment_folders() -> list[Path]:
     """Name the folders that the environment lies in."""
-    wanted = {Path(sys.prefix), Path(sys.base_prefix), REPOSITORY} - {OF_THE_IMAGE}
+    packages = {
+        Path(each) for each in sys.path if each and Path(each).is_dir()
+    }  # also those of a .pth file
+    wanted = {Path(sys.prefix), Path(sys.base_prefix), REPOSITORY, *packages} - {OF_THE_IMAGE}
     return sorted(each for each in wanted if not wanted & set(each.parents))

@@ -60,6 +60,7 @@ def write_archive(
     name: str,
     layers: Sequence[Path],
     command: Sequence[str],
+    entrypoint: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> None:
     """Write an image of layers that are tar files, whole or not at all."""
@@ -70,7 +71,11 @@ def write_archive(
     config = {
         "architecture": ARCHITECTURES[platform.machine()],
         "os": "linux",
-        "config": {"Cmd": list(command), "Env": [f"{key}={variables[key]}" for key in variables]},
+        "config": {
+            "Cmd": list(command),
+            "Entrypoint": list(entrypoint),
+            "Env": [f"{key}={variables[key]}" for key in variables],
+        },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(each)}" for each in layers]},
         "history": [{} for _ in layers],
     }

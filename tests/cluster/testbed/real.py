@@ -82,10 +82,16 @@ class RealNodes:
         return list(self._nodes)
 
     def add(
-        self, images: Sequence[Image], *, built: BuiltImage | None = None, wait: bool = True
+        self,
+        images: Sequence[Image],
+        *,
+        built: BuiltImage | None = None,
+        kind: str = "",
+        wait: bool = True,
     ) -> RealNode:
         """Start one more node, which holds the images and pulls none.
 
+        `kind` names the set of images, of which one is kept unpacked on this machine.
         Raises BedError with the log's end where it does not become ready.
         """
         bed = self.control.bed
@@ -95,7 +101,7 @@ class RealNodes:
         network = plan_network(bed.name, bridge=bed.bridge, place=place)
         name = f"real-{place}"
         folder = bed.folder / "nodes" / name
-        plant(seed(images, built=built), folder / "containerd")
+        plant(seed(images, built=built, kind=kind), folder / "containerd")
         make_network(network, run=bed.run, others=[node.network for node in self])
         make_cgroups(network.name, run=bed.run)
         process = self._process(name, network=network, folder=folder)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from testbed.volumes import Shown
 
 NODES = 2
+BUILT = {"trainer", "stack_node"}  # ask for the Dockerfile's image
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -33,14 +34,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     from testbed.errors import BedError
     from testbed.real import missing_for_real_nodes
 
-    if wanted.isdisjoint({"pods", "real_nodes", "trainer"}) or missing_for_real_nodes():
+    if wanted.isdisjoint({"pods", "real_nodes", *BUILT}) or missing_for_real_nodes():
         return
     from testbed.base_image import python_image
     from testbed.trainer_image import build_trainer
 
     with suppress(BedError):  # told by the tests that need it
         base = python_image()
-        if "trainer" in wanted:
+        if wanted & BUILT:
             build_trainer(base)
 
 
@@ -119,4 +120,25 @@ def trainer(real_nodes: RealNodes) -> Trainer:
     base = python_image()
     built = build_trainer(base)
     node = real_nodes.add([shell_image(), base], built=built)
+    return Trainer(image=built.name, node=node.name)
+
+
+@pytest.fixture(scope="session")
+def stack_node(real_nodes: RealNodes) -> Trainer:
+    """Start one more node, which has the trainer's image and those that the chart names."""
+    import yaml
+
+    from testbed.base_image import python_image
+    from testbed.image import shell_image
+    from testbed.stack_images import stack_images
+    from testbed.trainer_image import REPOSITORY, build_trainer
+
+    base = python_image()
+    built = build_trainer(base)
+    values = yaml.safe_load((REPOSITORY / "charts" / "sweep" / "values.yaml").read_text())
+    minio = values["minio"]
+    stack = stack_images(
+        postgres=values["postgres"]["image"], minio=minio["image"], client=minio["clientImage"]
+    )
+    node = real_nodes.add([shell_image(), base, *stack], built=built, kind="stack")
     return Trainer(image=built.name, node=node.name)

@@ -28,13 +28,13 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-def seed(images: Sequence[Image], *, built: BuiltImage | None = None) -> Path:
+def seed(images: Sequence[Image], *, built: BuiltImage | None = None, kind: str = "") -> Path:
     """Return a containerd root that holds the images, unpacked, made where it is missing.
 
-    Raises BedError with containerd's words.
+    Of each `kind` the newest is kept. Raises BedError with containerd's words.
     """
     names = [f"{image.name}@{image.digest}" for image in (*images, *([built] if built else []))]
-    kind = "built" if built else "plain"
+    kind = kind or ("built" if built else "plain")
     key = hashlib.sha256("\n".join([FORMAT, *names]).encode()).hexdigest()[:16]
     place = CACHE / f"seed-{kind}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from testbed.image import CACHE, Image
 from testbed.snapshots import BuiltImage, Layer
 
 REPOSITORY = Path(__file__).parents[3]
-NAME = "localhost/sweep-trainer"
+NAME = "localhost/sweep-trainer:built"  # of another tag than latest, which is always pulled
 ARGUMENTS: Mapping[str, str] = {  # of the Dockerfile
     "TORCH_INDEX": "",  # nothing but this machine's own package index may be asked
     "SWEEP_BUILD_ID": "of-a-test",
@@ -79,7 +79,7 @@ def _read(storage: Path) -> BuiltImage:
         found.append(Layer(digest=entry["diff-digest"], folder=root / "overlay" / place / "diff"))
         place = entry.get("parent", "")
     return BuiltImage(
-        name=f"{NAME}:latest",
+        name=NAME,
         config=told["Config"].encode(),
         manifest=told["Manifest"].encode(),
         layers=tuple(reversed(found)),

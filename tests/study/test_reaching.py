@@ -1,0 +1,52 @@
+"""A client takes the addresses of where it is, and shows people theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweep.cluster.api import Api
+from sweep.cluster.release import Release
+from sweep.study.reaching import open_ways
+from sweep.study.showing import PAGES, WAY, opened_at, reached_at
+
+HERE = Api(None, "here", "a cluster that nobody asks")  # type: ignore[arg-type]
+BOTH = Release(
+    store_for_pods="http://minio.here.svc:9000",
+    store_for_people="https://s3.example",
+    tracking_for_pods="http://mlflow.here.svc:5000",
+    tracking_for_people="https://mlflow.example",
+)
+
+
+def test_inside_it_is_the_pods_and_people_are_shown_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env: dict[str, str] = {}
+
+    open_ways(BOTH, HERE, env, inside=True)
+
+    for name in (WAY, PAGES):
+        monkeypatch.setenv(name, env[name])
+    assert env["AWS_ENDPOINT_URL_S3"] == "http://minio.here.svc:9000"
+    assert reached_at("http://mlflow.here.svc:5000") == "http://mlflow.here.svc:5000"
+    assert opened_at("http://mlflow.here.svc:5000") == "https://mlflow.example"
+
+
+def test_outside_it_is_people_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    env: dict[str, str] = {}
+
+    open_ways(BOTH, HERE, env, inside=False)
+
+    for name in (WAY, PAGES):
+        monkeypatch.setenv(name, env[name])
+    assert env["AWS_ENDPOINT_URL_S3"] == "https://s3.example"
+    assert reached_at("http://mlflow.here.svc:5000") == "https://mlflow.example"
+    assert opened_at("http://mlflow.here.svc:5000") == "https://mlflow.example"
+
+
+def test_a_person_s_own_endpoint_stands() -> None:
+    env = {"AWS_ENDPOINT_URL_S3": "https://mine.example"}
+
+    open_ways(BOTH, HERE, env, inside=True)
+
+    assert env["AWS_ENDPOINT_URL_S3"] == "https://mine.example"
