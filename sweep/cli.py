@@ -296,6 +296,26 @@ def gate(
 
 
 @cli.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="STUDY_A", help="a study's name")],
+    second: Annotated[str, typer.Argument(metavar="STUDY_B", help="the other's")],
+    store: StoreOption = None,
+    form: Annotated[str, typer.Option("--format", help="md, or json")] = "md",
+    as_json: JsonOption = False,  # noqa: FBT002  a flag
+) -> int:
+    """Compare two studies: paired differences of what both trained, and what was changed."""
+    from sweep.report.comparison import comparison_json, comparison_markdown
+    from sweep.study.comparing import compare as compare_two
+
+    if form not in ("md", "json"):
+        raise UnknownName("--format", form, ("md", "json"))
+    found = compare_two(find_store(store, env=os.environ), first, second)
+    shown = comparison_json(found) if as_json or form == "json" else None
+    print(comparison_markdown(found) if shown is None else json.dumps(shown, indent=2))  # noqa: T201
+    return 0
+
+
+@cli.command()
 def cancel(study: StudyArgument, store: StoreOption = None, context: ContextOption = None) -> int:
     """Stop a study wherever it runs; what is done is kept, and `resume` does the rest."""
     from sweep.study.cancelling import cancel as cancel_study

@@ -162,6 +162,14 @@ def outline_of(
     )
 
 
+def _inputs(application: Application | None, config: Flat) -> Mapping[str, Value]:
+    """Describe what a study reads, where that is known before anything is resolved."""
+    open_ = any(isinstance(value, str) and "${" in value for value in config.values())
+    if application is None or application.profile is None or open_:
+        return {}
+    return application.profile(unflatten(config))
+
+
 def check_confirm(request: Request) -> str | None:
     """Read what is to be confirmed.
 
@@ -236,6 +244,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
         facts={
             **facts,
             **surroundings(request.cwd),
+            "inputs": _inputs(application, config),
             "loader": application.loader if application else "",
             "ranked": application is not None or request.direction is not None,
         },
