@@ -50,14 +50,18 @@ def on_cluster(
         "store.endpoint.pods": bucket.endpoint,
         "store.endpoint.people": bucket.endpoint,
     }
-    install(api_client, namespace, release=release, keys={name: env[name] for name in KEYS})
-    kubeconfig = control_plane.kubeconfig_of_account(namespace, "sweep-submitter")
-    return OnCluster(
-        place=Place(tmp_path, {"KUBECONFIG": str(kubeconfig)}, f"{bucket.url}/studies"),
+    keys = {name: env[name] for name in KEYS}
+    install(api_client, namespace, release=release, keys=keys)
+    given = OnCluster(
+        place=Place(tmp_path, {}, f"{bucket.url}/studies"),
         namespace=namespace,
         client=api_client,
         nodes=fake_nodes,
+        keys=keys,
+        log_in=lambda: control_plane.kubeconfig_of_account(namespace, "sweep-submitter"),
     )
+    given.renew()
+    return given
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients import Place, wait_until
@@ -24,6 +25,12 @@ class OnCluster:
     namespace: str
     client: ApiClient
     nodes: FakeNodes
+    keys: Mapping[str, str]  # of the store, for pods
+    log_in: Callable[[], Path]  # writes a kubeconfig of the submitter's
+
+    def renew(self) -> None:
+        """Log in again, as after the account was made anew."""
+        self.place.extra = {**self.place.extra, "KUBECONFIG": str(self.log_in())}
 
     @property
     def core(self) -> client.CoreV1Api:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import Ended, Place, finish, wait_until
+from clients import APPLICATIONS, Ended, Place, finish, wait_until
+from code_builders import make_repository
 from conftest import KEYS
 from kubernetes import client
 from kubernetes.client import ApiClient
@@ -20,6 +23,7 @@ from testbed.pods import PYTHON, Pods, container, pod_spec
 from testbed.real_fixtures import Trainer
 from testbed.s3 import Bucket
 
+from sweep.plan import layout
 from sweep.plan.trial import State
 
 pytestmark = [
@@ -139,6 +143,31 @@ def test_the_forecast_in_pods_is_the_local_one_bit_for_bit(
     statuses = [run.info.status for run in runs(mlflow_stack, "there")]
     assert statuses == ["FINISHED"] * 3, "a parent and two trials"
     assert "there/winner.json" in "\n".join(keys_of(bucket))
+
+
+def test_an_application_that_the_image_does_not_know_comes_by_its_bundle(
+    place: Place, trainer: Trainer
+) -> None:
+    """It has a structured config with an enum, a resolver, callbacks and output files."""
+    here = shutil.copytree(APPLICATIONS / "any_app", place.folder / "any_app")
+    make_repository(place.folder, {})
+    typed = here / "conf" / "typed.yaml"
+    typed.write_text(typed.read_text().replace("tags: [a, b]", "tags: [edited]"))
+    place.extra = {**place.extra, "GREETED": "client"}
+    own = ("hydra/launcher=kubernetes", "hydra.launcher.code=bundle", "hydra.launcher.study=s")
+    words = ("+hydra.launcher.env.GREETED=hello", "x=1,2", "colour=BLUE", "-m", *on(trainer))
+
+    ended = finish(place._start(["-m", "any_app.app", *own, *words]), within_s=240)
+
+    assert ended.code == 0, ended.out + ended.err
+    store = place.store.at("s")
+    for number in range(2):
+        outputs = layout.output_prefix(number)
+        seen = json.loads(store.read(f"{outputs}seen.json"))
+        assert f"{outputs}watcher-job_end.json" in store.sizes(outputs)
+        assert seen["is_enum"]
+        for line in (f"thrice: {3 * (1 + number)}", "colour: BLUE", "home: hello", "- edited"):
+            assert f"{line}\n" in seen["resolved"]
 
 
 def test_a_pod_that_is_told_to_stop_goes_on_with_the_same_numbers(

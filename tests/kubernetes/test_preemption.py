@@ -43,7 +43,7 @@ def test_a_preempted_pod_starts_again_and_is_not_counted(
         f"hydra.launcher.priority_class={low}",
         f"hydra.launcher.resources.cpu={WHOLE_NODE}",
     )
-    on_cluster.wait_running(2)
+    on_cluster.wait(lambda: on_cluster.place.planned() and len(on_cluster.place.begun()) == 2)
 
     urgent = make_pod(
         "urgent", plays="exit", after="1s", resources={"cpu": WHOLE_NODE}, priorityClassName=high

@@ -31,6 +31,7 @@ class End:
     started: str
     finished: str
     pod_reason: str | None = None  # where the kubelet ended the pod as a whole
+    message: str = ""  # its last words, where the pod wants its log read for them
 
 
 def sources_named(container: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -101,6 +102,7 @@ def ended(pod: Pod, *, end: End) -> dict[str, Any]:
         "reason": end.reason,
         "startedAt": end.started,
         "finishedAt": end.finished,
+        **({"message": end.message} if end.message else {}),
     }
     status: dict[str, Any] = {
         "phase": "Succeeded" if end.code == 0 and not end.pod_reason else "Failed",

@@ -16,6 +16,7 @@ from pathlib import Path
 from testbed.container import End, Pod, exit_code
 from testbed.processes import MARK
 
+MESSAGE_BYTES, MESSAGE_LINES = 2048, 80  # of a log, as kubelets take them
 CANNOT_START = 128  # what runc's failures are reported with
 PASSED_ON = ("LANG", "PATH", MARK)  # of the player's environment; containers know no other
 
@@ -109,7 +110,15 @@ class Life:
             started=self.started,
             finished=now(),
             pod_reason=self.pod_reason,
+            message=self._last_words() if code else "",
         )
+
+    def _last_words(self) -> str:
+        container = self.pod["spec"]["containers"][0]
+        if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return ""
+        text = self.log.read_bytes()[-MESSAGE_BYTES:].decode(errors="replace")
+        return "".join(text.splitlines(keepends=True)[-MESSAGE_LINES:])
 
     def _machine(self, home: Path) -> dict[str, str]:
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
