@@ -122,6 +122,68 @@ def test_a_column_that_is_named_twice_is_refused() -> None:
     assert "temp is named twice" in refusal(data__covariates=["humid", "temp"])
 
 
+SEQUENCES = {
+    "data__kind": "sequences",
+    "data__classes": ["a", "b", "c"],
+    "model__head": "softmax",
+    "train__loss": "cross_entropy",
+}
+TEXT = SEQUENCES | {
+    "data__kind": "text",
+    "data__classes": ["no", "yes"],
+    "model__head": "sigmoid",
+    "model__embedding": "random",
+    "train__loss": "bce",
+}
+SEGMENTS = {"model__segment": 24, "data__lookback": 96}
+
+
+@pytest.mark.parametrize("changes", [SEQUENCES, TEXT, SEGMENTS])
+def test_settings_that_fit_together_are_taken(changes: dict[str, Any]) -> None:
+    assert parse(make_config(**changes)).data.folds == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"model__head": "softmax"}, "with data.kind=series: write model.head=linear"),
+        (
+            SEQUENCES | {"model__head": "linear"},
+            "write model.head=sigmoid (two classes) or softmax",
+        ),
+        ({"train__loss": "bce"}, "with model.head=linear: write train.loss=mse or mae or quantile"),
+        (SEQUENCES | {"train__loss": "mse"}, "write train.loss=cross_entropy"),
+        (
+            SEQUENCES | {"model__head": "sigmoid", "train__loss": "bce"},
+            "tells two classes apart, and data.classes names 3",
+        ),
+        (SEQUENCES | {"data__classes": ["a"]}, "needs two data.classes or more, and there are 1"),
+        (SEQUENCES | {"data__classes": ["a", "b", "a"]}, "data.classes: a is named twice"),
+        (TEXT | {"model__embedding": None}, "write model.embedding=random or glove"),
+        ({"model__embedding": "glove"}, "with data.kind=series: write model.embedding=null"),
+        (
+            TEXT | {"model__embedding": "glove", "model__embedding_size": 20},
+            "these vectors have 50 numbers; write model.embedding_size=50",
+        ),
+        (SEGMENTS | {"data__lookback": 100}, "write data.lookback=96, or another segment"),
+        (SEGMENTS | {"data__lookback": 10}, "write data.lookback=24, or another segment"),
+        (SEQUENCES | {"model__segment": 2}, "segments are of series; write null"),
+        (SEQUENCES | {"data__normalization": "last"}, "they are for series"),
+        (SEQUENCES | {"data__layout": "channel"}, "they are for series"),
+        (SEQUENCES | {"train__class_weights": [1.0, 2.0]}, "2 weights, and data.classes names 3"),
+        (SEQUENCES | {"train__class_weights": [1.0, 0.0, 1.0]}, "every weight must be above 0"),
+        ({"train__quantiles": [0.5, 0.1]}, "write rising numbers between 0 and 1"),
+        ({"train__quantiles": [0.5, 1.0]}, "write rising numbers between 0 and 1"),
+        (SEQUENCES | {"data__split": [100.0, 20.0, 20.0]}, "sequences are split by shares"),
+        (TEXT | {"data__split": [0.8, 0.2, 0.0]}, "every part must be positive"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused_with_the_remedy(
+    changes: dict[str, Any], line: str
+) -> None:
+    assert line in refusal(**changes)
+
+
 def test_a_plateau_that_comes_after_the_stop_is_refused() -> None:
     line = refusal(optim__schedule__name="plateau", optim__schedule__patience=5, train__patience=5)
 
@@ -177,6 +239,7 @@ def effect_of(**changes: Any) -> tuple[object, object]:
 
 
 ONE = {"model__num_layers": 1}
+LONGEST = TEXT | {"data__longest": 59}
 PLATEAU = {"optim__schedule__name": "plateau"}
 
 
@@ -192,6 +255,10 @@ PLATEAU = {"optim__schedule__name": "plateau"}
         ({"optim__schedule__min_factor": 0.1}, {}),
         ({"optim__schedule__patience": 2}, {}),
         ({"tracking__experiment": "a"}, {"tracking__experiment": "b"}),
+        ({"train__quantiles": [0.2, 0.8]}, {}),
+        ({"data__vocabulary": 5, "model__embedding_size": 7}, {}),
+        (LONGEST | {"data__lookback": 100}, LONGEST | {"data__lookback": 200}),
+        (LONGEST | {"data__horizon": 3}, LONGEST),
     ],
 )
 def test_settings_without_effect_make_no_new_trial(
@@ -229,6 +296,12 @@ def test_settings_without_effect_make_no_new_trial(
         ({"optim__schedule__warmup_epochs": 1}, {}),
         ({"train__seed": 1}, {}),
         ({"optim__lr": 0.1}, {}),
+        ({"train__loss": "quantile", "train__quantiles": [0.5]}, {"train__loss": "quantile"}),
+        (LONGEST | {"data__lookback": 58}, LONGEST | {"data__lookback": 59}),
+        (TEXT | {"data__vocabulary": 5}, TEXT),
+        (TEXT | {"data__lookback": 100}, TEXT | {"data__lookback": 200}),  # the longest unknown
+        ({"data__folds": 5}, {}),
+        ({"data__horizon": 3}, {}),
     ],
 )
 def test_settings_with_an_effect_make_another_trial(

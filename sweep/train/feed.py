@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.plan.settings import Settings
-from sweep.train import data, device, labelled, model
+from sweep.train import data, device, labelled, model, shapes
 from sweep.train.data import Windows
 from sweep.train.folds import Fold
 from sweep.train.model import Padded
@@ -124,5 +124,5 @@ def _labelled(settings: Settings, place: torch.device, fold: Fold | None) -> Exa
     )
     vectors = None
     if settings.model.embedding == "glove":
-        vectors = labelled.vectors(found.words, rows=len(found.words))
+        vectors = labelled.vectors(found.words, rows=shapes.vector_rows(settings))
     return Examples(feed, found.windows, found.hash, vectors)

