@@ -193,6 +193,19 @@ def tracking(tree: Tree) -> Mapping[str, Value]:
     return group
 
 
+def notes(config: Flat) -> list[str]:
+    """Say what of the guide these data cannot test."""
+    longest = config.get("data.longest")
+    if config.get("data.kind") != "text" or not isinstance(longest, int) or longest >= LANGUAGE[0]:
+        return []
+    low, high = LANGUAGE
+    text = (
+        f"No sentence has more than {longest} words, so the guide's {low} to {high} time steps for "
+        "language (section 6) cannot be tested here: a longer lookback counts as the same trial."
+    )
+    return [text]
+
+
 def profile(tree: Tree) -> Mapping[str, Value]:
     """Describe the inputs, before anything is filled or standardised."""
     from sweep.train.profile import profile as describe
@@ -216,6 +229,7 @@ def _print_epoch(epoch: Epoch) -> Decision:
     return Decision.GO_ON
 
 
+LANGUAGE = (100, 200)  # the guide, section 6: time steps for language
 DATA_KEYS = tuple(key for key in schema.ADAPTERS if key.startswith("data."))
 QUESTION = (
     *(f"data.{key}" for key in ("name", "kind", "path", "sha256", "time", "frequency", "target")),
@@ -261,6 +275,7 @@ APPLICATION = Application(
     loader="sweep.train.predict:load",
     question=QUESTION,
     profile=profile,
+    notes=notes,
 )
 setattr(train, ATTRIBUTE, APPLICATION)
 

@@ -146,3 +146,18 @@ def test_every_setting_that_a_question_names_exists() -> None:
 def test_the_configurations_are_found() -> None:
     assert (configs() / "config.yaml").is_file()
     assert (configs() / "guide" / "full.yaml").is_file()
+
+
+@pytest.mark.parametrize(("kind", "longest", "said"), [("text", 59, 1), ("text", 250, 0)])
+def test_lengths_that_sentences_do_not_reach_are_said(kind: str, longest: int, said: int) -> None:
+    assert APPLICATION.notes is not None
+
+    notes = APPLICATION.notes({"data.kind": kind, "data.longest": longest})
+
+    assert len(notes) == said
+    assert all("no sentence has more than 59 words" in note.lower() for note in notes)
+
+
+@pytest.mark.parametrize(("loss", "name"), [("bce", "error"), ("quantile", "quantile")])
+def test_a_classifier_is_ranked_by_what_it_tells_wrong(loss: str, name: str) -> None:
+    assert APPLICATION.scores(flat(train__loss=loss)) == (f"val_{name}", f"test_{name}")

@@ -111,6 +111,8 @@ class Application:
     crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
     tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
     loader: str  # module:function that opens the files of Winner.model
+    # What its data cannot tell whatever is tried: sentences for the report.
+    notes: Callable[[Flat], Sequence[str]] | None = None
     # Settings that say what is asked rather than how it is answered; 'GROUP.' stands for a group.
     question: Sequence[str] = ()
     # What the inputs look like, so that the next study can tell what changed; {}: nothing to say.

@@ -27,6 +27,7 @@ class Results:
     spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included
     strategy: str = "grid"  # what chose the trials
     story: Story | None = None  # what it decided, where it decided anything
+    notes: Sequence[str] = ()  # what the data cannot tell, whatever is tried
 
     @property
     def taken(self) -> int:

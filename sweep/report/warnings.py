@@ -36,6 +36,7 @@ class Kind(StrEnum):
     STILL_IMPROVING = "still improving"
     OVERFIT = "overfit"
     FEW_TRIALS = "few trials"
+    OUT_OF_REACH = "out of reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,17 @@ def _beaten(winners: Mapping[str, float], whom: str, metric: str, own: float) ->
         Kind.BASELINE,
         f"{show_list(names)} {'beats' if len(names) == 1 else 'beat'} {whom}: the best reaches "
         f"{metric} {show_score(own, places=places)}.",
-        "Prefer the baseline, or give the network what it lacks: another normalisation of its "
-        "windows (none, last, revin), a longer lookback, further covariates.",
+        f"Prefer the baseline, or give the network what it lacks: {_lacks(metric)}.",
         {"metric": metric, "own": own, **winners},
+    )
+
+
+def _lacks(metric: str) -> str:
+    if metric.endswith("_error"):
+        return "another pooling of its states (last, max, mean), both directions, more dropout"
+    return (
+        "another normalisation of its windows (none, last, revin), a longer lookback, further "
+        "covariates"
     )
 
 
@@ -259,6 +268,11 @@ def _few_trials(results: Results) -> list[Finding]:
     ]
 
 
+def _out_of_reach(results: Results) -> list[Finding]:
+    remedy = "Take other data to test it."
+    return [Finding(Kind.OUT_OF_REACH, note, remedy, {}) for note in results.notes]
+
+
 CHECKS: Sequence[Callable[[Results], list[Finding]]] = (
     _baseline_wins,
     _many_infeasible,
@@ -267,4 +281,5 @@ CHECKS: Sequence[Callable[[Results], list[Finding]]] = (
     _still_improving,
     _overfit,
     _few_trials,
+    _out_of_reach,
 )

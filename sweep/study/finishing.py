@@ -108,6 +108,7 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         seed=state.study.seed,
         spent=spent_on(state),
         strategy=search.strategy if search else _unnamed_strategy(state),
+        notes=tuple(map(str, state.study.facts.get("notes") or ())),
         story=read_story(state.place, trials=len(state.trials)) if search else None,
     )
 

@@ -247,6 +247,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
             "inputs": _inputs(application, config),
             "loader": application.loader if application else "",
             "ranked": application is not None or request.direction is not None,
+            "notes": list(application.notes(config)) if application and application.notes else [],
         },
         confirm=check_confirm(request),
     )

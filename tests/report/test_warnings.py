@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from report_builders import by_trial, completed, diverged, make_results, make_trials, scored
@@ -229,3 +230,13 @@ def test_the_gravest_warning_comes_first() -> None:
 
     assert kinds == [Kind.BASELINE, Kind.SEED_NOISE, Kind.BOUNDARY, Kind.FEW_TRIALS]
     assert kinds == sorted(kinds, key=list(Kind).index)
+
+
+def test_what_the_data_cannot_test_is_said() -> None:
+    trials = make_trials({"optim.name": ["adam", "sgd"]})
+    plain = make_results(trials, scored(trials, lambda v: 1.0))
+
+    (warning,) = found(replace(plain, notes=("No sentence is longer.",)), Kind.OUT_OF_REACH)
+
+    assert warning.text == "No sentence is longer."
+    assert not found(plain, Kind.OUT_OF_REACH)
