@@ -269,6 +269,7 @@ APPLICATION = Application(
     warm=warm,
     run=run,
     run_on=run_on,
+    rests=True,
     baselines=baselines,
     crown=crown,
     tracking=tracking,

@@ -24,9 +24,21 @@ if TYPE_CHECKING:
     from sweep.ranges import Texts
     from sweep.search.space import Axis, Branch, Point, Space
     from sweep.store import Store
+    from sweep.study.halving import Halving
     from sweep.study.searching import Quest
 
 ALL = 10**9  # as many as a strategy has to offer
+
+
+@dataclass
+class HalvingConf:
+    """Where trials are compared: ASHA, or Hyperband with several brackets."""
+
+    least: int = 1  # epochs of the first rung
+    factor: int = (
+        3  # of those that reach a rung one in so many goes on, to so many times the epochs
+    )
+    brackets: int | None = 1  # that begin to halve later; null: all of Hyperband's
 
 
 @dataclass
@@ -34,7 +46,7 @@ class GuideConf:
     """hydra/sweeper=guide: a strategy decides what to try next."""
 
     _target_: str = "hydra_plugins.sweep_launcher.GuideSweeper"
-    strategy: str = "staged"  # staged, tpe, sobol, random, grid
+    strategy: str = "staged"  # staged, tpe, halving, sobol, random, grid
     params: dict[str, Any] = field(default_factory=dict)  # key to values, or to interval(A, B)
     conditional: list[Any] = field(default_factory=list)  # [{when: {key: value}, params: {...}}]
     direction: str = "minimize"  # or maximize
@@ -42,6 +54,7 @@ class GuideConf:
     max_time: str | None = None  # after which nothing new begins: 90s, 30m, 2h
     seed: int = 0  # of the strategy's own draws; trials have train.seed
     batch: int | None = None  # tried at a time; null: all that need no result, else one a worker
+    halving: HalvingConf = field(default_factory=HalvingConf)  # for strategy=halving alone
     confirm: str | None = None  # KxN: the best K are trained again with N fresh seeds
     first: Any = None  # tried first: [{key: value}], a study's name, or {study: NAME, best: COUNT}
 
@@ -151,6 +164,7 @@ class GuideSweeper(LaunchingSweeper):
             return lambda _: None
 
         launcher.sources = dict(search.hydra)
+        launcher.halving = self._halving(search)
 
         def keep(story: Story) -> None:
             def write(place: Store) -> None:
@@ -174,6 +188,7 @@ class GuideSweeper(LaunchingSweeper):
         from sweep.task import application_of
 
         assert self.task is not None
+        self._check_halving()
         texts: Texts = {}
         typed = {o.get_key_element(): o for o in self.parsed(arguments)}
         configured = self.parsed(f"{key!s}={value}" for key, value in self.params.items())
@@ -292,6 +307,33 @@ class GuideSweeper(LaunchingSweeper):
                 self.config, "hydra.launcher.budget.gpu_hours", default=None
             ),
         }
+
+    def _check_halving(self) -> None:
+        from sweep.errors import BadInput
+        from sweep.launcher import KubernetesLauncher
+        from sweep.search.choosing import HALVING
+
+        ours = isinstance(self.launcher, KubernetesLauncher)
+        if self.options["strategy"] == HALVING and not ours:
+            raise BadInput(
+                "hydra.sweeper.strategy=halving: only workers of hydra/launcher=kubernetes can "
+                "rest a trial; choose that launcher, which runs on this machine too"
+            )
+
+    def _halving(self, search: Search) -> Halving | None:
+        from sweep.clock import CLOCK
+        from sweep.ranges import plain
+        from sweep.search.choosing import HALVING
+        from sweep.study.halving import read_halving
+
+        if search.strategy != HALVING:
+            return None
+        limit = search.options["max_time_s"]
+        return read_halving(
+            plain(self.options["halving"]),
+            seeds=max(1, len(search.seeds)),
+            until=None if limit is None else CLOCK.now() + limit,
+        )
 
     def _sources(self) -> dict[str, Any]:
         """Take along what configurations compose from, for a later client."""

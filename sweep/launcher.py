@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from sweep.store import Store
+    from sweep.study.halving import Halving
     from sweep.study.launching import Session
     from sweep.study.requesting import Request
     from sweep.study.siting import Site
@@ -42,6 +43,7 @@ class KubernetesLauncher(Launcher):
         self.task: TaskFunction | None = None
         self.context: HydraContext | None = None
         self.session: Session | None = None  # once the first batch was launched
+        self.halving: Halving | None = None  # a search whose workers choose by rungs
         self.sources: dict[str, Any] = {}  # of a search, which are kept with the study
         self._waiting: Callable[[Store], None] | None = None  # to be done with the study's place
 
@@ -170,7 +172,7 @@ class KubernetesLauncher(Launcher):
     def _check_detach(self) -> None:
         from sweep.errors import BadInput
 
-        if self.options.get("detach") and not self._one_batch:
+        if self.options.get("detach") and not self._one_batch and self.halving is None:
             raise BadInput(
                 "hydra.launcher.detach=true: this sweeper chooses its next trials by the results, "
                 "so its client has to stay; leave detach out"
@@ -234,6 +236,7 @@ class KubernetesLauncher(Launcher):
             direction=direction_of(wanted),
             confirm=OmegaConf.select(self.config, "hydra.sweeper.confirm", default=None),
             hydra=hydra,
+            halving=self.halving,
             sources=self.sources,
         )
 

@@ -83,7 +83,8 @@ def job_return(
     """Turn a terminal record into a JobReturn.
 
     An infeasible trial is COMPLETED with the worst number: third parties' sweepers cannot take
-    NaN. Nothing unfinished is ever COMPLETED: without a record the trial is FAILED.
+    NaN. A pruned one is COMPLETED with what it had come to at its last rung: the search is through
+    with it. Nothing unfinished is ever COMPLETED: without a record the trial is FAILED.
     """
     status, value = _outcome(record, infeasible=infeasible)
     return Elsewhere(
@@ -100,7 +101,7 @@ def _outcome(record: Record | None, *, infeasible: float) -> tuple[JobStatus, An
     if record is None:
         text = "the trial has no record: its worker ended without a word; `resume` trains it"
         return JobStatus.FAILED, as_exception(Failure("TrialFailed", text))
-    if record.state is State.COMPLETED:
+    if record.state in (State.COMPLETED, State.PRUNED):
         return JobStatus.COMPLETED, decode_value(record.value)
     if record.state is State.INFEASIBLE:
         return JobStatus.COMPLETED, infeasible

@@ -204,10 +204,18 @@ def too_many_failed(returns: Sequence[JobReturn], max_failed: int | None) -> boo
     """
     from hydra.core.utils import JobStatus
 
-    failed = [item for item in returns if item.status is JobStatus.FAILED]
+    failed = [item for item in returns if item.status is JobStatus.FAILED and not _late(item)]
     trained = [getattr(item, "trained", None) for item in failed]
     lost = trained.count(None)
     return lost + len({number for number in trained if number is not None}) > (max_failed or 0)
+
+
+def _late(item: JobReturn) -> bool:
+    """Tell whether a trial never began because the time of its search was over."""
+    from sweep.plan.trial import State
+
+    record = getattr(item, "record", None)
+    return record is not None and record.state is State.CANCELLED and record.error is not None
 
 
 def _values(override: Override) -> list[str]:

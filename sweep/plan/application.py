@@ -117,5 +117,6 @@ class Application:
     question: Sequence[str] = ()
     # What the inputs look like, so that the next study can tell what changed; {}: nothing to say.
     profile: Callable[[Tree], Mapping[str, Value]] | None = None
+    rests: bool = False  # obeys a Decision to pause: its result is then PAUSED
     # As `run`, but goes on from a checkpoint; without it an interrupted trial begins anew.
     run_on: Callable[[Tree, OnEpoch, Checkpoints], Result] | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from sweep.errors import BadInput, CorruptPlan
 from sweep.plan.packing import Pack
+from sweep.plan.rungs import Rungs, rungs_from_json, rungs_to_json
 from sweep.plan.trial import Trial, Value
 
 FORMAT = 1
@@ -57,6 +58,7 @@ class Round:
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from, if they do
     fences: Mapping[str, int] = field(default_factory=dict)  # records file to the bytes that count
     cluster: Mapping[str, Value] = field(default_factory=dict)  # kind, and where its Job is
+    rungs: Rungs | None = None  # its packs are empty, and workers choose from them what to train
     files: Mapping[str, Value] = field(default_factory=dict)  # of data, that earlier ones lacked
 
 
@@ -131,6 +133,7 @@ def _round_body(round_: Round) -> dict[str, Value]:
         "hydra": round_.hydra,
         "fences": round_.fences,
         "cluster": round_.cluster,
+        **rungs_to_json(round_.rungs),
     }
     # Left out where there are none: the workers of an older image know no such key.
     return {**body, "files": round_.files} if round_.files else body
@@ -155,6 +158,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
             hydra=body["hydra"],
             fences=body["fences"],
             cluster=body.get("cluster", {}),
+            rungs=rungs_from_json(body.get("rungs")),
             files=body.get("files", {}),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -12,7 +12,8 @@ from sweep.search.strategy import Strategy
 from sweep.search.tpe import Tpe
 from sweep.search.warm import Warm
 
-BLIND = ("grid", "random", "sobol")  # they look at no result, so all can be tried at once
+HALVING = "halving"  # random points; workers decide by rungs how far each is trained
+BLIND = ("grid", "random", "sobol", HALVING)  # they ask for no result, so all can begin at once
 STRATEGIES = (*BLIND, "staged", "tpe")
 
 
@@ -31,7 +32,7 @@ def _made(name: str, space: Space, *, start: Point, seed: int) -> Strategy:
     match name:
         case "grid":
             return Grid(space)
-        case "random":
+        case "random" | "halving":
             return Random(space, seed)
         case "sobol":
             return Sobol(space, seed)

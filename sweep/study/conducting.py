@@ -102,7 +102,7 @@ def conduct(
     if following.lost or (following.stopping and cluster.lasting):
         cluster.remove()
     state.reader.look()
-    if following.stopping and cluster.lasting:
+    if following.stopping and (cluster.lasting or plan.round.rungs is not None):
         mark_cancelled(state, plan.round)
     return Conducted(studied=state, problems=following.problems, lost=frozenset(following.lost))
 
@@ -219,6 +219,8 @@ def _ends_of_a_pack(study: Study, round_: Round) -> int:
     # Each counted end is blamed on one trial, which is recorded as failed at its own limit: a pack
     # of many may end often before its worker gives up by itself.
     longest = max((len(pack.trials) for pack in round_.packs), default=1)
+    if round_.rungs is not None:  # any slot may take any trial
+        longest = len(round_.trials)
     return int(study.limits.get("max_attempts", 3)) * (longest + 1)
 
 

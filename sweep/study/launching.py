@@ -149,7 +149,9 @@ def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -
     shipment = pack_up_for(request, store=store, files=files)
     facts = {"data": dict(plan.data), **shipment.facts}
     study = study_of(request, facts=facts, site=site)
-    context = reuse_context(request, study, site) if request.options.get("reuse") else None
+    # A result of another study has no rungs to be compared at.
+    reuse = request.options.get("reuse") and request.halving is None
+    context = reuse_context(request, study, site) if reuse else None
     announce(study, plan, store=store, site=site, console=console)
     send(shipment, store=store, console=console)
     place = open_study(store, study)
@@ -365,6 +367,9 @@ def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = N
 
 def _lost_trials(state: Studied, done: Conducted, round_: Round) -> list[Trial]:
     # What a worker wrote before, or after, its node went silent counts.
+    if round_.rungs is not None and done.lost:  # nobody else can have what its slot had claimed
+        own = {trial.number for trial in round_.trials if trial.same_as is None}
+        return [t for t in state.trials if t.number in own and t.number not in state.records]
     lost = {n for pack in round_.packs if pack.number in done.lost for n in pack.trials}
     return [t for t in state.trials if t.number in lost and t.number not in state.records]
 

@@ -107,10 +107,17 @@ def _packs(place: Store, rounds: Sequence[Round], trial: int | None) -> list[Pac
     packs = [pack for round_ in rounds for pack in round_.packs]
     if trial is None:
         return packs
-    packs = [pack for pack in packs if trial in pack.trials]
+    open_ = {pack.number for round_ in rounds if _climbs(round_, trial) for pack in round_.packs}
+    packs = [pack for pack in packs if trial in pack.trials or pack.number in open_]
     if not packs:
         raise BadInput(f"trial {trial} is in no pack of {place.url}; is it another's twin?")
     return packs
+
+
+def _climbs(round_: Round, trial: int) -> bool:
+    # Any of its slots may have trained it.
+    own = round_.rungs is not None and any(trial in unit for unit in round_.rungs.units)
+    return own and any(item.number == trial for item in round_.trials)
 
 
 def _stored(place: Store, pack: int) -> str:
@@ -121,4 +128,5 @@ def _stored(place: Store, pack: int) -> str:
 
 
 def _title(pack: Pack) -> str:
-    return f"== pack {pack.number}: trials {', '.join(map(str, pack.trials))}"
+    trials = f"trials {', '.join(map(str, pack.trials))}" if pack.trials else "an open slot"
+    return f"== pack {pack.number}: {trials}"

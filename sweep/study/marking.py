@@ -18,6 +18,9 @@ def mark_cancelled(state: Studied, round_: Round) -> int:
     marked = 0
     now = CLOCK.now()
     for pack in round_.packs:
+        numbers = pack.trials
+        if round_.rungs is not None:  # its slots have no trials of their own
+            numbers = tuple(t.number for t in round_.trials if t.same_as is None)
         lines = b"".join(
             to_line(
                 Record(
@@ -30,11 +33,12 @@ def mark_cancelled(state: Studied, round_: Round) -> int:
                     finished=now,
                 )
             )
-            for number in pack.trials
+            for number in numbers
             if number not in state.records
         )
         if lines:
             state.place.create(layout.results_key(pack.number, LAST_ATTEMPT), lines)
             marked += lines.count(b"\n")
+            state.reader.look()
     state.reader.look()
     return marked

@@ -20,6 +20,7 @@ from sweep.plan.trial import Value
 from sweep.schema import flatten, unflatten
 from sweep.store import Store
 from sweep.study.fetching import Files, reading
+from sweep.study.halving import Halving, with_rungs
 from sweep.study.opening import surroundings
 from sweep.study.outline import Outline, grid, outline
 from sweep.study.refusing import refuse_credentials, whole
@@ -45,6 +46,7 @@ class Request:
     direction: str | None = None  # that the sweeper names; None: trials are not ranked
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
     confirm: str | None = None  # KxN: the best K again with N fresh seeds
+    halving: Halving | None = None  # workers choose by rungs what to train
     sources: Mapping[str, Any] = field(default_factory=dict)  # what a later client composes from
 
 
@@ -150,7 +152,7 @@ def outline_of(
     composition, options = request.composition, request.options
     whole("hydra.launcher.max_attempts", options.get("max_attempts"), least=1)
     whole("hydra.launcher.max_failed", options.get("max_failed"), least=0)
-    return outline(
+    plan = outline(
         composition.bases,
         composition.trials,
         application=request.application,
@@ -160,6 +162,14 @@ def outline_of(
         first_pack=first_pack,
         known=known,
     )
+    if request.halving is None:
+        return plan
+    if request.application is None or not request.application.rests:
+        raise BadInput(
+            f"hydra.sweeper.strategy=halving: task {request.task} does not say that it can rest "
+            "at an epoch's end; take another strategy"
+        )
+    return with_rungs(plan, request.halving, site=site)
 
 
 def _inputs(application: Application | None, config: Flat) -> Mapping[str, Value]:

@@ -12,6 +12,7 @@ from sweep.plan.facets import Grid
 from sweep.plan.round import Round, Study
 from sweep.plan.trial import Trial, Value
 from sweep.schema import flatten
+from sweep.study.halving import opened, rungs_again
 from sweep.study.outline import Outline, outline
 from sweep.study.reading import open_ends
 from sweep.study.siting import Site
@@ -51,6 +52,9 @@ def next_round(
     cluster = {**site.note, BUDGET: allowed}
     files = {path: file for each in rounds for path, file in each.files.items()}
     round_ = replace(plan.round, hydra=hydra, fences=fences, cluster=cluster, files=files)
+    rungs = rungs_again(rounds, missing)
+    if rungs is not None:
+        round_ = opened(round_, rungs, site=site)
     return replace(plan, round=round_)
 
 
@@ -65,6 +69,8 @@ def files_of(study: Study, rounds: Iterable[Round]) -> dict[str, Value]:
 def costs_of(round_: Round, application: Application | None) -> dict[int, Cost]:
     """Estimate again what the trials of a round cost."""
     packed = {number for pack in round_.packs for number in pack.trials}
+    if round_.rungs is not None:
+        packed = {trial.number for trial in round_.trials if trial.same_as is None}
     trained = [trial for trial in round_.trials if trial.number in packed]
     numbers = [trial.number for trial in trained]
     if application is None:

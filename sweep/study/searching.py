@@ -123,6 +123,10 @@ def pursue(
             )
         )
         story = replace(story, begun=(*story.begun, *fresh))
+        # Where these are the last that can begin, nobody has to ask again.
+        begun = [*past, *(Tried(len(past) + i, item.point) for i, item in enumerate(fresh))]
+        last = quest.stops.reached(begun, elapsed_s=elapsed, seeds=quest.seeds)
+        story = replace(story, ended=last or "")
         keep(story)
         got = launch(words, first)
         if not got:
@@ -132,7 +136,7 @@ def pursue(
             _tried(quest, len(past) + place, item, results, direction)
             for place, item in enumerate(fresh)
         ]
-        if any(record.state is State.CANCELLED for record in got):
+        if any(record.state is State.CANCELLED and not record.error for record in got):
             keep(replace(story, ended=STOPPED, elapsed_s=now() - since))
             return story
         if enough([results[number] for number in sorted(results)]):

@@ -91,7 +91,8 @@ def trials(plan: Outline) -> str:
     every, distinct = len(plan.round.trials), plan.trained + plan.taken
     same = f", {distinct:,} distinct in effect" if distinct < every else ""
     taken = f", {plan.taken:,} taken over from earlier studies" if plan.taken else ""
-    return f"{every:,}{same}{taken}, in {len(plan.round.packs):,} packs"
+    packs = f"{len(plan.round.packs):,} {'packs' if plan.round.rungs is None else 'open slots'}"
+    return f"{every:,}{same}{taken}, in {packs}"
 
 
 def cost(plan: Outline) -> str:

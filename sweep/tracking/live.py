@@ -75,9 +75,14 @@ class LiveRuns:
             self._shown[number].waiting.extend(points)
 
     def end(self, number: int) -> None:
-        """Tell that a trial is over; its record goes to `publish` next."""
+        """Tell that a trial is over; its record goes to `publish` next.
+
+        One that rested, and never goes on, may have begun elsewhere.
+        """
         with self._lock:
-            live = self._shown.pop(number)
+            live = self._shown.pop(number, None)
+        if live is None:
+            return
         with live.sending:  # what is on its way arrives before `publish` looks
             live.over = True
 

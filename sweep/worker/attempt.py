@@ -8,20 +8,25 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from sweep.clock import CLOCK
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
 from sweep.plan.exits import Exit
+from sweep.plan.round import Round, Study
 from sweep.plan.trial import Value
 from sweep.store import Store
 from sweep.study.reading import exists
+from sweep.worker.climbing import Climber
 from sweep.worker.fence import Fence
 from sweep.worker.notice import ToldToStop
-from sweep.worker.past import past_of
-from sweep.worker.settling import Assignment, Writer, resolved, settle
+from sweep.worker.past import Past, past_of
+from sweep.worker.settling import Assignment, Writer, resolved, settle, stopped
 
 log = logging.getLogger(__name__)
+
+PARENT = 0  # part of the records file of whoever hands trials out
 
 
 def live(work: Assignment) -> Exit:
@@ -37,6 +42,9 @@ def live(work: Assignment) -> Exit:
             return Exit.PACK_FAILS
         measure_baselines(work)
         writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(work.round.number))
+        if work.round.rungs is not None:
+            _climb(work, attempt, writer=writer, past=past)
+            return Exit.DONE
         trials = {trial.number: trial for trial in work.round.trials}
         for number in work.pack.trials:
             work.notice.check()
@@ -45,6 +53,36 @@ def live(work: Assignment) -> Exit:
                 first = attempt.number == 1 and work.round.number == 1
                 settle(work, trials[number], writer=writer, deaths=deaths, first=first)
     return Exit.DONE
+
+
+def _climb(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) -> None:
+    """Train what this slot claims, until nothing is left for it."""
+    trials = {trial.number: trial for trial in work.round.trials}
+    climber = climber_of(work.store, work.study, work.round, attempt, past=past)
+    climber.shown = lambda record: work.watcher.ended(trials[record.trial], record)
+    while not stopped(work.store, work.study) and (climb := climber.next()) is not None:
+        work.notice.check()
+        deaths = past.blame.count(climb.trial, most=work.max_attempts)
+        first = attempt.number == 1 and work.round.number == 1 and climb.rung == 0
+        settle(work, trials[climb.trial], writer=writer, deaths=deaths, first=first, climb=climb)
+
+
+def climber_of(
+    store: Store, study: Study, round_: Round, attempt: Attempt, *, past: Past
+) -> Climber:
+    """Let an attempt choose from the rungs; it writes to a records file of its own."""
+    assert round_.rungs is not None
+    key = layout.results_key(attempt.pack, attempt.number, PARENT)
+    return Climber(
+        store=store,
+        rungs=round_.rungs,
+        round_number=round_.number,
+        pack=attempt.pack,
+        attempt=attempt.number,
+        direction=study.direction,
+        write=partial(store.append, key),
+        known=past.records,
+    )
 
 
 @dataclass(frozen=True, slots=True)

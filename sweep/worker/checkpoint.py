@@ -6,9 +6,11 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from sweep.errors import StoreLost
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 EVERY = "SWEEP_CHECKPOINT_S"
 EVERY_S = 300.0  # so that a kill without a warning costs five minutes
+MOST_BYTES = 16 * 2**20  # of the checkpoint of a trial that rests, in the store
+HERE = "on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class Keeper:
         self._now = now
         self._due = now() + self._every_s
         self._found: tuple[str, Kept] | None = None
+        self._here = _resting_place(store, trial.number)
         self.used = False  # whether anything was kept here
 
     @property
@@ -137,13 +142,16 @@ class Keeper:
         return self._found[1].spent if self._found else Seconds()
 
     def find(self) -> None:
-        """Look for the newest checkpoint of the trial; one that is of no use is passed over."""
+        """Look for the newest checkpoint of the trial; one that is of no use is passed over.
+
+        One that rests on this machine is the newest of all.
+        """
         keys = self._store.sizes(layout.trial_prefix(self._trial.number))
         places = {key: place for key in keys if (place := layout.checkpoint_of(key))}
-        for key in sorted(places, key=lambda key: places[key], reverse=True):
+        for key in [HERE, *sorted(places, key=lambda key: places[key], reverse=True)]:
             try:
-                kept = from_bytes(self._store.read(key))
-            except KeyError:
+                kept = from_bytes(self._here.read_bytes() if key == HERE else self._store.read(key))
+            except (KeyError, FileNotFoundError):
                 continue  # its trial has just ended elsewhere
             except Unreadable as error:
                 log.warning("checkpoint %s is passed over: %s", key, error)
@@ -177,13 +185,56 @@ class Keeper:
         self.used = True
         try:
             self._store.write(self._key, to_bytes(kept))
+            self._forget_older()
         except StoreLost as error:  # the record may find it there again
             log.warning("trial %s: no checkpoint: %s", self._trial.number, error)
         self._notice.check()
         self._due = self._now() + self._every_s
 
+    def rest(self, state: bytes) -> None:
+        """Keep the checkpoint of a trial that rests; a large one stays on this machine.
+
+        A trial whose checkpoint is nowhere near is trained again from its seed.
+        """
+        self._fence.check()
+        data = to_bytes(
+            Kept(
+                configuration=self._configuration(),
+                versions=self._versions,
+                spent=self.carried + self._spent(),
+                state=state,
+            )
+        )
+        if len(data) <= MOST_BYTES:
+            self._store.write(self._key, data)
+            self._forget_older()
+            self._here.unlink(missing_ok=True)
+            return
+        self._here.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._here.with_suffix(f".{os.getpid()}")
+        beside.write_bytes(data)
+        beside.replace(self._here)
+
+    def _forget_older(self) -> None:
+        # Other workers' checkpoints of the trial are older, whatever their names.
+        older = self.continued
+        if older not in (None, HERE, self._key):
+            self._store.delete(str(older))
+
     def clear(self) -> None:
         """Remove what was kept of the trial, which has its record."""
-        for key in self._store.sizes(layout.trial_prefix(self._trial.number)):
-            if layout.checkpoint_of(key):
-                self._store.delete(key)
+        clear_checkpoints(self._store, self._trial.number)
+
+
+def clear_checkpoints(store: Store, trial: int) -> None:
+    """Remove what was kept of a trial that is over."""
+    for key in store.sizes(layout.trial_prefix(trial)):
+        if layout.checkpoint_of(key):
+            store.delete(key)
+    _resting_place(store, trial).unlink(missing_ok=True)
+
+
+def _resting_place(store: Store, trial: int) -> Path:
+    """Name the file that holds a checkpoint too large for the store, on this machine alone."""
+    study = hashlib.sha256(store.url.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"sweep-resting-{study}" / f"{trial:06d}"

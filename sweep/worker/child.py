@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sweep.plan.exits import Exit
+from sweep.search.climbing import Climb
 from sweep.worker.assignment import Ready
 from sweep.worker.attempt import Attempt, measure_baselines
 from sweep.worker.ending import code_of
@@ -36,8 +37,8 @@ def become_child(
     """Be the child of a fork until the orders end; never return.
 
     Orders and answers are lines of JSON on these descriptors: {"trial": N, "deaths": D,
-    "first": B} in, {"trial": N, "cpu_seconds": S} out once the trial has its record. The lifeline
-    ends with the parent.
+    "first": B} in, with "climb": [RUNG, EPOCHS] where the trial is to rest there, and {"trial": N,
+    "cpu_seconds": S} out once it has its record. The lifeline ends with the parent.
     """
 
     def work() -> int:
@@ -62,6 +63,7 @@ def become_child(
                     writer=writer,
                     deaths=order["deaths"],
                     first=bool(order["first"]),
+                    climb=Climb(order["trial"], *order["climb"]) if "climb" in order else None,
                 )
                 answer = {"trial": order["trial"], "cpu_seconds": cpu_seconds()}
                 os.write(answers, json.dumps(answer).encode() + b"\n")
@@ -70,7 +72,7 @@ def become_child(
     os._exit(code_of(work))
 
 
-def _orders(incoming: Iterable[str], notice: Notice) -> Iterable[dict[str, int]]:
+def _orders(incoming: Iterable[str], notice: Notice) -> Iterable[dict[str, Any]]:
     lines = iter(incoming)
     while True:
         with notice.breakable():  # waiting, it has nothing to lose

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from sweep.errors import BadInput, StoreLost
 from sweep.plan.exits import Exit, describe
@@ -24,19 +25,21 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0  # at the fence, while nothing else happens
 PATIENCE = 0.72  # share of the grace after which a child that has not ended is killed
 
+Order = dict[str, Any]  # "trial", and what else its child has to know of it
 Fork = Callable[[int, int, int, Sequence[int]], int]  # part, orders, answers, what to close: pid
-Died = Callable[[int, str, float], bool]  # trial, how, CPU seconds to whether it has its record
+Died = Callable[[Order, str, float], bool]  # of what, how, CPU seconds to whether it is recorded
+More = Callable[[], Order | None]  # claims what else there is to do; None: nothing, for now
 
 
 @dataclass(slots=True)
 class Child:
-    """One forked process and the trial that it trains."""
+    """One forked process and what it works on."""
 
     pid: int
     part: int
     orders: int  # descriptors of our ends
     answers: int
-    trial: int | None = None
+    order: Order | None = None  # what it works on
     unread: bytes = b""
     cpu_seconds: float = 0.0  # when its trial was handed out
 
@@ -45,7 +48,7 @@ class Child:
 class Crew:
     """Train trials side by side in forked processes, fewer at a time when memory runs out."""
 
-    trials: Sequence[int]  # in the order of training
+    orders: Sequence[Order]  # in the order of training
     width: int
     past: Past
     max_attempts: int
@@ -55,8 +58,10 @@ class Crew:
     notice: Notice
     fence: Fence
     grace_s: float
+    more: More = lambda: None
     children: dict[int, Child] = field(default_factory=dict)
-    _waiting: deque[int] = field(default_factory=deque)
+    _waiting: deque[Order] = field(default_factory=deque)
+    _dry: bool = False  # there was nothing more when it was last asked
     _begun: set[int] = field(default_factory=set)
     _parts: int = 0
 
@@ -65,32 +70,43 @@ class Crew:
 
         Raises ToldToStop and Fenced once the children have ended, and StoreLost.
         """
-        self._waiting = deque(self.trials)
+        self._waiting = deque(self.orders)
         with _woken_by_children() as wake, self._ending():
-            while self._waiting or self._busy():
+            while True:
                 self.notice.check()
                 self.fence.check()
                 self._hand_out()
+                if not self._waiting and not self._busy():
+                    return
                 self._hear(wake)
                 self._reap()
 
     def _busy(self) -> list[Child]:
-        return [child for child in self.children.values() if child.trial is not None]
+        return [child for child in self.children.values() if child.order is not None]
+
+    def _next(self) -> Order | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        if not self._dry:
+            found = self.more()
+            self._dry = found is None
+            return found
+        return None
 
     def _hand_out(self) -> None:
-        while self._waiting and len(self._busy()) < self.width:
-            idle = [child for child in self.children.values() if child.trial is None]
+        while len(self._busy()) < self.width and (order := self._next()) is not None:
+            idle = [child for child in self.children.values() if child.order is None]
             child = idle[0] if idle else self._hire()
-            trial = self._waiting.popleft()
-            order = {
-                "trial": trial,
+            trial = order["trial"]
+            told = {
+                **order,
                 "deaths": self.past.blame.count(trial, most=self.max_attempts),
                 "first": self.fresh and trial not in self._begun,
             }
             self._begun.add(trial)
-            child.trial = trial
+            child.order = order
             with suppress(BrokenPipeError):  # it has just died: its end is read next
-                os.write(child.orders, json.dumps(order).encode() + b"\n")
+                os.write(child.orders, json.dumps(told).encode() + b"\n")
 
     def _hire(self) -> Child:
         self._parts += 1
@@ -118,7 +134,8 @@ class Crew:
         *lines, child.unread = child.unread.split(b"\n")
         for line in lines:
             answer = json.loads(line)
-            child.trial, child.cpu_seconds = None, answer["cpu_seconds"]
+            child.order, child.cpu_seconds = None, answer["cpu_seconds"]
+            self._dry = False  # what it came to may let another go on
 
     def _reap(self) -> None:
         for child in list(self.children.values()):
@@ -134,26 +151,28 @@ class Crew:
             raise StoreLost("a worker of this pod has lost the store; see the line above")
         if code == Exit.NOTHING_RUNS:
             raise BadInput("a worker of this pod cannot start; see the line above")
-        trial = child.trial
+        order, self._dry = child.order, False
         if code != Exit.DONE:
-            log.warning("child %s (trial %s) %s", child.part, trial, describe(code))
-        if trial is None:
+            own = order["trial"] if order is not None else None
+            log.warning("child %s (trial %s) %s", child.part, own, describe(code))
+        if order is None:
             return
+        trial = int(order["trial"])
         if code == Exit.TOLD_TO_STOP:
             self.notice.check()
             self.fence.check()
-            self._waiting.appendleft(trial)  # somebody told that child alone
+            self._waiting.appendleft(order)  # somebody told that child alone
             return
         beside = len(self._busy())
         if code == -signal.SIGKILL:
             # The children share the pod's memory: fewer at once is what a retry needs.
             self.width = max(1, self.width // 2)
             log.warning("pod: going on with %s trials at a time", self.width)
-        if not self.died(trial, describe(code), cpu_seconds):
+        if not self.died(order, describe(code), cpu_seconds):
             blame = self.past.blame
             lone = beside == 0 or code != -signal.SIGKILL
             (blame.alone if lone else blame.shared)[trial] += 1
-            self._waiting.append(trial)
+            self._waiting.append(order)
 
     def _forget(self, child: Child) -> None:
         del self.children[child.pid]

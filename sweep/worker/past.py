@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sweep.plan import layout
@@ -35,10 +36,15 @@ class Blame:
 class Past:
     """What earlier attempts of a pack left."""
 
-    done: frozenset[int] = frozenset()  # trials with a terminal record of this round
+    records: Mapping[int, Record] = field(default_factory=dict)  # terminal ones of this round
     blame: Blame = field(default_factory=Blame)
     idle_deaths: int = 0  # attempts that ended without a word before any trial
     open_ends: int = 0  # attempts without a closing reason
+
+    @property
+    def done(self) -> frozenset[int]:
+        """Name the trials with a terminal record."""
+        return frozenset(self.records)
 
     def width(self, full: int) -> int:
         """Say how many trials may run at once: half after two such attempts, then one."""
@@ -68,7 +74,7 @@ def past_of(store: Store, *, pack: int, attempt: int) -> Past:
         past.idle_deaths += not begun
         cut = [trial for trial in begun if begun[trial] > paused[trial] and trial not in over]
         (past.blame.alone if len(cut) == 1 else past.blame.shared).update(cut)
-    past.done = frozenset(ledger.records)
+    past.records = ledger.records
     return past
 
 

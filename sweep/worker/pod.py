@@ -16,17 +16,20 @@ from sweep.plan import layout
 from sweep.plan.exits import Exit
 from sweep.plan.records import lines_of, to_line
 from sweep.plan.trial import Failure, Record, State
+from sweep.search.climbing import Climb
 from sweep.study.showing import ENV, tracker_of
 from sweep.tracking.address import without_password
 from sweep.worker.assignment import Ready, get_ready
-from sweep.worker.attempt import Attempt, claim
+from sweep.worker.attempt import PARENT, Attempt, claim, climber_of
 from sweep.worker.child import become_child
-from sweep.worker.crew import Crew
+from sweep.worker.climbing import Climber
+from sweep.worker.crew import Crew, Order
 from sweep.worker.ending import leave_word
 from sweep.worker.environment import Orders, read_orders
 from sweep.worker.fence import Fenced
 from sweep.worker.notice import Notice, ToldToStop
-from sweep.worker.past import KILLED, past_of
+from sweep.worker.past import KILLED, Past, past_of
+from sweep.worker.settling import stopped
 from sweep.worker.tail import Tail
 from sweep.worker.unpacking import Restart
 
@@ -89,13 +92,16 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
         most = int(ready.study.limits.get("max_attempts", 3))
         if past.idle_deaths >= most:
             return Exit.PACK_FAILS
-        missing = [number for number in pack.trials if number not in past.done]
-        width = max(1, min(past.width(orders.width), len(missing)))
+        todo: list[Order] = [{"trial": n} for n in pack.trials if n not in past.done]
+        climber = _climber(ready, attempt, past)
+        width = past.width(orders.width)
+        if climber is None:
+            width = max(1, min(width, len(todo)))
         log.info(
             "pack %s, attempt %s: %s trials, %s at a time",
             pack.number,
             attempt.number,
-            len(missing),
+            len(todo) if climber is None else "open",
             width,
         )
         lifeline, held = os.pipe()
@@ -104,11 +110,19 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             pipes = (orders_in, answers_out, lifeline)
             return _fork(ready, orders, attempt, part=part, pipes=pipes, close=[held, *close])
 
-        def died(trial: int, how: str, cpu_seconds: float) -> bool:
-            return _write_down(ready, attempt, trial, how, cpu_seconds)
+        def died(order: Order, how: str, cpu_seconds: float) -> bool:
+            if climber is not None and climber.reached(_climb_of(order)):
+                return True
+            return _write_down(ready, attempt, order["trial"], how, cpu_seconds)
+
+        def more() -> Order | None:
+            if climber is None or stopped(ready.store, ready.study):
+                return None
+            climb = climber.next()
+            return {"trial": climb.trial, "climb": [climb.rung, climb.epochs]} if climb else None
 
         crew = Crew(
-            trials=missing,
+            orders=todo,
             width=width,
             past=past,
             max_attempts=most,
@@ -118,6 +132,7 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             notice=notice,
             fence=attempt.fence(ready.round.number),
             grace_s=orders.grace_s,
+            more=more,
         )
         try:
             crew.run()
@@ -125,6 +140,16 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             os.close(lifeline)
             os.close(held)
     return Exit.DONE
+
+
+def _climber(ready: Ready, attempt: Attempt, past: Past) -> Climber | None:
+    if ready.round.rungs is None:
+        return None
+    return climber_of(ready.store, ready.study, ready.round, attempt, past=past)
+
+
+def _climb_of(order: Order) -> Climb:
+    return Climb(order["trial"], *order["climb"])
 
 
 def _prepared(orders: Orders, env: Mapping[str, str]) -> Ready:
@@ -220,7 +245,7 @@ def _write_down(ready: Ready, attempt: Attempt, trial: int, how: str, cpu_second
         attempt_cpu_seconds=cpu_seconds,
         versions=ready.versions,
     )
-    ready.store.append(layout.results_key(attempt.pack, attempt.number, 0), to_line(cost))
+    ready.store.append(layout.results_key(attempt.pack, attempt.number, PARENT), to_line(cost))
     return False
 
 

@@ -27,7 +27,9 @@ from sweep.plan.application import (
 from sweep.plan.packing import Pack
 from sweep.plan.records import to_line
 from sweep.plan.round import Round, Study, digest, set_values
+from sweep.plan.rungs import mark_key
 from sweep.plan.trial import Failure, Record, State, Trial
+from sweep.search.climbing import Climb
 from sweep.store import Store
 from sweep.study.reading import exists
 from sweep.worker.checkpoint import Keeper, Seconds
@@ -102,12 +104,19 @@ class Writer:
 
 
 def settle(
-    work: Assignment, trial: Trial, *, writer: Writer, deaths: int = 0, first: bool = False
+    work: Assignment,
+    trial: Trial,
+    *,
+    writer: Writer,
+    deaths: int = 0,
+    first: bool = False,
+    climb: Climb | None = None,
 ) -> Record:
-    """Write a terminal record of a trial: cancelled, given up, or trained.
+    """Write a record of a trial: cancelled, given up, or trained; to the end, or to its rung.
 
     `deaths` counts the workers that it cost so far; `first` says that nobody can have begun it
-    before. ToldToStop passes, after a line that tells what was spent.
+    before; a `climb` ends at a rung, where the trial rests and is marked. ToldToStop passes, after
+    a line that tells what was spent.
     """
     results = writer.next_file(work.pack.number)
     keeper = _keeper(work, trial, writer)
@@ -121,7 +130,7 @@ def settle(
         device=work.device,
         versions=work.versions,
     )
-    if stopped(work):
+    if stopped(work.store, work.study):
         record = replace(begun, state=State.CANCELLED, finished=begun.started)
         keeper = None  # what was kept of it stays: `resume` goes on from there
     elif deaths >= work.max_attempts:
@@ -133,7 +142,9 @@ def settle(
         work.watcher.began(trial, begun)
         spent = _meter()
         try:
-            record = _train(work, trial, begun, keeper, spent, writer.fence)
+            record, resting = _train(work, trial, begun, keeper, spent, writer.fence, climb)
+            if keeper is not None and resting is not None:
+                keeper.rest(resting)
         except Fenced:
             raise
         except ToldToStop:
@@ -144,18 +155,26 @@ def settle(
     if record.state is State.FAILED:
         work.store.create(layout.failure_key(trial.number), b"")
     work.store.append(results, to_line(record))
-    if keeper is not None and (keeper.used or not first):
+    if climb is not None and record.state is not State.CANCELLED:
+        mark(work, record, rung=climb.rung)
+    if record.state.terminal and keeper is not None and (keeper.used or not first):
         keeper.clear()
     work.watcher.ended(trial, record)
     return record
 
 
-def stopped(work: Assignment) -> bool:
-    """Tell whether the study is to go no further: by a person, or by too many failures."""
-    if exists(work.store, layout.STOP):
+def mark(work: Assignment, record: Record, *, rung: int) -> None:
+    """Let everybody know what came of a trial on its way to a rung."""
+    key = mark_key(record, rung=rung, direction=work.study.direction)
+    work.store.write(key, to_line(record))
+
+
+def stopped(store: Store, study: Study) -> bool:
+    """Tell whether a study is to go no further: by a person, or by too many failures."""
+    if exists(store, layout.STOP):
         return True
-    most = work.study.limits.get("max_failed")
-    return most is not None and len(work.store.sizes(layout.FAILURES)) > most
+    most = study.limits.get("max_failed")
+    return most is not None and len(store.sizes(layout.FAILURES)) > most
 
 
 def resolved(round_: Round, trial: Trial) -> dict[str, Any]:
@@ -209,10 +228,12 @@ def _train(
     keeper: Keeper | None,
     spent: Callable[[], Seconds],
     fence: Fence,
-) -> Record:
+    climb: Climb | None,
+) -> tuple[Record, bytes | None]:
     def tell(epoch: Epoch) -> Decision:
         work.watcher.epoch(trial, epoch)
-        return Decision.GO_ON
+        there = climb is not None and epoch.number >= climb.epochs
+        return Decision.PAUSE if there else Decision.GO_ON
 
     try:
         if keeper is not None:
@@ -226,7 +247,7 @@ def _train(
         result = Result(state=State.FAILED, failure=_failure(error))
     fence.check()
     weights = None
-    if work.application is not None:
+    if work.application is not None and result.state.terminal:
         weights = keep_weights(work.store, work.application, work.round, trial, result)
     record = replace(
         begun,
@@ -240,7 +261,7 @@ def _train(
         value=result.objective if result.value is None else result.value,
         weights=weights,
     )
-    return _with_seconds(record, keeper, spent())
+    return _with_seconds(record, keeper, spent()), result.checkpoint
 
 
 def _with_seconds(record: Record, keeper: Keeper | None, spent: Seconds) -> Record:

@@ -64,7 +64,9 @@ def run(tree: Tree, on_epoch: OnEpoch) -> Result:
         loss = (tree["x"] - 3) ** 2 + noise / number
         history["loss"].append(loss)
         history["noise"].append(noise)
-        on_epoch(Epoch(number, {"loss": loss, "noise": noise}))
+        told = on_epoch(Epoch(number, {"loss": loss, "noise": noise}))
+        if told is Decision.PAUSE and number < tree["epochs"]:
+            return Result(state=State.PAUSED, objective=loss, history=history)
     return Result(
         state=State.COMPLETED,
         objective=history["loss"][-1],
@@ -169,6 +171,7 @@ setattr(
         crown=crown,
         tracking=tracking,
         loader="frail:load",
+        rests=True,
     ),
 )
 

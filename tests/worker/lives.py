@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sweep.plan import layout
 from sweep.plan.packing import Pack
 from sweep.plan.records import lines_of
 from sweep.plan.round import Base, Round, Study
+from sweep.plan.rungs import Rungs
 from sweep.plan.trial import Record, State, Trial
 from sweep.schema import DEFAULTS, unflatten
 from sweep.store import Store, open_store
@@ -39,9 +41,11 @@ def make_study(
     task: str = f"{FRAIL}:frail",
     key: str = "x",
     base: dict[str, Any] | None = None,
+    rungs: tuple[int, ...] = (),
+    slots: int = 1,
     **config: Any,
 ) -> Store:
-    """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`."""
+    """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`; with rungs, of slots."""
     study = Study(
         name="s",
         created=0.0,
@@ -60,6 +64,12 @@ def make_study(
         ],
         packs=[Pack(0, tuple(range(trials)))],
     )
+    if rungs:
+        round_ = replace(
+            round_,
+            packs=[Pack(number, ()) for number in range(slots)],
+            rungs=Rungs(brackets=(rungs,), factor=3, units=tuple((n,) for n in range(trials))),
+        )
     add_round(place, round_)
     return place
 
