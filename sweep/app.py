@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from sweep.plan.application import (
     Decision,
     Epoch,
     OnEpoch,
+    Paired,
     Result,
     Scores,
     Tree,
@@ -30,6 +33,8 @@ from sweep.plan.trial import Value
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from sweep.train.baseline import Baseline
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -156,25 +161,63 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
 def baselines(tree: Tree) -> Scores:
     """Score what needs no network on the same validation and test windows."""
+    return {name: dict(baseline.scores) for name, baseline in _measured(json.dumps(tree)).items()}
+
+
+def baseline_errors(tree: Tree) -> bytes:
+    """Give the error of each baseline on each test window, as an npz."""
+    import numpy as np
+
+    errors = {
+        name: baseline.errors("test").astype(np.float32)
+        for name, baseline in _measured(json.dumps(tree)).items()
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **errors)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def paired_errors(tree: Tree, weights: Sequence[bytes], kept: bytes | None) -> Paired:
+    """Put the errors of a winner, by seed, beside those of the baselines, window by window."""
+    import numpy as np
+
+    from sweep.train.score import errors
+
+    settings = schema.parse(tree)
+    with np.load(io.BytesIO(kept or baseline_errors(tree)), allow_pickle=False) as stored:
+        others = {name: stored[name].tolist() for name in stored.files}
+    own = [
+        errors(settings, weights=_arrays(each), part="test").astype(np.float32).tolist()
+        for each in weights
+    ]
+    # Windows of a series lie one step apart: those within a horizon share what they are scored on.
+    return Paired(own, others, settings.data.horizon if settings.data.kind == "series" else 1)
+
+
+@lru_cache(maxsize=1)  # scores and errors are asked for one after the other
+def _measured(tree: str) -> Mapping[str, Baseline]:
     from sweep.train.baselines import baselines as measure
     from sweep.train.baselines import scoring_of
 
-    settings = schema.parse(tree)
-    found = measure(settings.data, scored_by=scoring_of(settings))
-    return {name: dict(baseline.scores) for name, baseline in found.items()}
+    settings = schema.parse(json.loads(tree))
+    return measure(settings.data, scored_by=scoring_of(settings))
+
+
+def _arrays(weights: bytes) -> dict[str, Any]:
+    import numpy as np
+
+    with np.load(io.BytesIO(weights), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def crown(tree: Tree, weights: bytes) -> Winner:
     """Score stored weights on the test windows and make the files that forecasting needs."""
-    import numpy as np
-
     from sweep.train.examples import example_of
     from sweep.train.predict import predictor
     from sweep.train.score import score
 
     settings = schema.parse(tree)
-    with np.load(io.BytesIO(weights), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = _arrays(weights)
     trained = predictor(settings, weights=arrays)
     with tempfile.TemporaryDirectory() as folder:
         trained.save(Path(folder))
@@ -272,6 +315,8 @@ APPLICATION = Application(
     rests=True,
     baselines=baselines,
     crown=crown,
+    baseline_errors=baseline_errors,
+    paired_errors=paired_errors,
     tracking=tracking,
     loader="sweep.train.predict:load",
     question=QUESTION,

@@ -91,6 +91,15 @@ class Winner:
     outputs: Sequence[str]  # names of the columns of a prediction
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Errors of the winner and of the baselines on the same test windows, in the order of time."""
+
+    own: Sequence[Sequence[float]]  # [S, W], by seed
+    others: Mapping[str, Sequence[float]]  # baseline to [W]
+    overlap: int = 1  # windows that share what they are scored on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """What sweeper, launcher and worker may do with a task beyond calling it."""
@@ -113,6 +122,10 @@ class Application:
     loader: str  # module:function that opens the files of Winner.model
     # What its data cannot tell whatever is tried: sentences for the report.
     notes: Callable[[Flat], Sequence[str]] | None = None
+    # The errors of the baselines on each test window, in a form that `paired_errors` reads.
+    baseline_errors: Callable[[Tree], bytes] | None = None
+    # A winner's configuration, the weights of its seeds, and what `baseline_errors` gave, if kept.
+    paired_errors: Callable[[Tree, Sequence[bytes], bytes | None], Paired] | None = None
     # Settings that say what is asked rather than how it is answered; 'GROUP.' stands for a group.
     question: Sequence[str] = ()
     # What the inputs look like, so that the next study can tell what changed; {}: nothing to say.

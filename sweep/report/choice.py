@@ -100,9 +100,12 @@ def versus_lines(versus: Mapping[str, Resampled], *, board: Leaderboard) -> list
     lines = []
     for name, found in versus.items():
         places = decimals(found.mean)
-        ends = sorted((sign * found.low, sign * found.high))
+        side = -sign if sign * found.mean < 0 else sign  # how far ahead whoever is ahead is
+        ends = sorted((side * found.low, side * found.high))
         interval = f"{_signed(ends[0], places)} to {_signed(ends[1], places)}"
         how = f"{found.level:.0%} interval {interval}, blocks of {count(found.block, 'window')}"
+        if found.mcnemar is not None:
+            how = f"McNemar's test of the median seed: p {found.mcnemar:.2g}; interval {interval}"
         size = show_score(abs(found.mean), places=places)
         if not found.differs:
             lines.append(f"No difference from {name} is known on the test part ({how}).")

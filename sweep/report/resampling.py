@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from sweep.report.paired import mcnemar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,11 +30,35 @@ class Resampled:
     level: float
     windows: int
     block: int  # windows that are drawn together
+    mcnemar: float | None = None  # p, where each error is right or wrong: of the median seed
 
     @property
     def differs(self) -> bool:
-        """Tell whether the interval excludes zero."""
+        """Tell whether the interval excludes zero; of right and wrong, what McNemar's test says."""
+        if self.mcnemar is not None:
+            return self.mcnemar < 1 - self.level
         return self.low > 0 or self.high < 0
+
+
+def versus(
+    losses: Sequence[Sequence[float]], other: Sequence[float], *, overlap: int = 1
+) -> Resampled | None:
+    """Compare a winner with a baseline; what is merely right or wrong by McNemar's test.
+
+    That test is of the seed whose mean is the median. None where there are too few windows.
+    """
+    plain = {value for row in (*losses, other) for value in row} <= {0.0, 1.0}
+    found = block_bootstrap(losses, other, least_block=overlap, block=1 if plain else None)
+    if found is None or not plain:
+        return found
+    middle = sorted(losses, key=sum)[(len(losses) - 1) // 2]
+    pairs = list(zip(middle, other, strict=True))
+    return replace(
+        found,
+        mcnemar=mcnemar(
+            sum(own < their for own, their in pairs), sum(own > their for own, their in pairs)
+        ),
+    )
 
 
 def block_bootstrap(
@@ -40,6 +66,7 @@ def block_bootstrap(
     other: Sequence[float],
     *,
     least_block: int = 1,
+    block: int | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
@@ -48,7 +75,8 @@ def block_bootstrap(
 
     Windows overlap and weather lasts, so neighbours err alike: moving blocks of windows are drawn
     (Künsch 1989), as long as `block_length` says and at least `least_block` (the horizon: windows
-    that share targets); seeds are drawn too. losses [S, W] and other [W] are in the order of time.
+    that share targets), or of the length given; seeds are drawn too. losses [S, W] and other [W]
+    are in the order of time.
     The interval is the bootstrap's basic one. None where there are fewer than ten blocks.
     """
     import numpy as np
@@ -56,7 +84,7 @@ def block_bootstrap(
     first: Array = np.asarray(losses, dtype=np.float64)
     gaps: Array = first - np.asarray(other, dtype=np.float64)
     seeds, windows = gaps.shape
-    block = max(least_block, block_length(gaps.mean(axis=0)))
+    block = block or max(least_block, block_length(gaps.mean(axis=0)))
     if windows < FEWEST_BLOCKS * block:
         return None
     rng = np.random.default_rng(seed)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sweep.errors import SweepError
 from sweep.plan import layout
 from sweep.plan.application import Application, Decision, Tree, Winner
 from sweep.plan.trial import Value
+from sweep.report.resampling import Resampled, versus
 from sweep.schema import flatten
 from sweep.store import Store
 
@@ -32,13 +33,51 @@ def crown_trials(
     say: Callable[[str], None],
 ) -> list[Crowned]:
     """Score trials, given resolved, on the test part; keep their models, and no others' weights."""
-    crowned = []
+    crowned, weights = [], []
     for number, tree in trees.items():
-        weights = _weights(store, number, tree, application, say)
-        winner = application.crown(tree, weights)
+        weights.append(_weights(store, number, tree, application, say))
+        winner = application.crown(tree, weights[-1])
         crowned.append(Crowned(number, flatten(tree).get(seed), winner))
+    if trees:
+        _compare(store, next(iter(trees.values())), weights, application, say)
     _keep(store, crowned)
     return crowned
+
+
+def read_versus(store: Store) -> dict[str, Resampled]:
+    """Read how the winner compares with each baseline on the test part, where that is known."""
+    try:
+        body = json.loads(store.read(layout.VERSUS))
+        return {name: Resampled(**item) for name, item in body.items()}
+    except (KeyError, ValueError, TypeError):
+        return {}
+
+
+def _compare(
+    store: Store,
+    tree: Tree,
+    weights: Sequence[bytes],
+    application: Application,
+    say: Callable[[str], None],
+) -> None:
+    """Compare the winner with the baselines, window by window, and keep what comes of it."""
+    if application.paired_errors is None:
+        return
+    try:
+        kept = store.read(layout.BASELINE_ERRORS)
+    except KeyError:
+        kept = None
+    try:
+        paired = application.paired_errors(tree, weights, kept)
+        found = {
+            name: versus(paired.own, other, overlap=paired.overlap)
+            for name, other in paired.others.items()
+        }
+    except Exception as error:  # noqa: BLE001  costs the study this comparison, and no score
+        say(f"the winner is not compared with the baselines: {type(error).__name__}: {error}")
+        return
+    body = {name: asdict(item) for name, item in found.items() if item is not None}
+    store.write(layout.VERSUS, json.dumps(body).encode())
 
 
 def _weights(

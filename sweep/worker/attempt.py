@@ -146,7 +146,11 @@ def measure_baselines(work: Assignment) -> None:
     try:
         with work.notice.breakable():
             scores = work.application.baselines(tree)
+            measure = work.application.baseline_errors
+            errors = measure(tree) if measure else None
     except Exception as error:  # noqa: BLE001  costs the study its baselines, and no trial
         log.warning("baselines could not be measured: %s: %s", type(error).__name__, error)
         return
+    if errors is not None:
+        work.store.write(layout.BASELINE_ERRORS, errors)
     work.store.create(layout.BASELINES, json.dumps(scores).encode())

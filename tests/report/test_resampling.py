@@ -6,7 +6,7 @@ pytest.importorskip("numpy")
 
 import numpy as np
 
-from sweep.report.resampling import block_bootstrap, block_length
+from sweep.report.resampling import block_bootstrap, block_length, versus
 
 
 def lasting(n: int, *, phi: float, seed: int) -> list[float]:
@@ -82,3 +82,23 @@ def test_the_same_windows_give_the_same_interval_and_equal_models_none() -> None
     equal = block_bootstrap([windows], windows)
     assert equal is not None
     assert (equal.low, equal.high, equal.differs) == (0.0, 0.0, False)
+
+
+def test_right_and_wrong_is_compared_by_mcnemars_test_of_the_median_seed() -> None:
+    bayes = [1.0] * 22 + [0.0] * 78
+    good = [0.0] * 16 + [1.0] * 6 + [1.0] * 6 + [0.0] * 72  # 16 to 6 against it
+    worse, better = [1.0] * 100, [0.0] * 100
+
+    found = versus([worse, good, better], bayes)
+
+    assert found is not None
+    assert found.mcnemar == pytest.approx(0.0524788, abs=1e-7)
+    assert not found.differs
+
+
+def test_errors_of_forecasts_are_compared_by_blocks_no_shorter_than_what_they_share() -> None:
+    found = versus([lasting(600, phi=0.0, seed=6)], [0.0] * 600, overlap=24)
+
+    assert found is not None
+    assert found.mcnemar is None
+    assert found.block >= 24
