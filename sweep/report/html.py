@@ -224,7 +224,8 @@ def _bars(importance: Importance, board: Leaderboard) -> dict[str, Any]:
     ]
     for pair in importance.pairs:
         name = " × ".join(board.names[key] for key in pair.keys)  # noqa: RUF001  a product
-        bars.append(Bar(name, 100 * pair.mean, 100 * pair.sd, kind="together"))
+        doubt = "" if pair.clear else "may be chance"
+        bars.append(Bar(name, 100 * pair.mean, 100 * pair.sd, doubt, kind="together"))
     if importance.rest is not None:
         bars.append(Bar("the rest, noise included", 100 * importance.rest, kind="rest"))
     return {"bars": bars, "notes": importance.notes, "exploratory": importance.exploratory}

@@ -27,6 +27,7 @@ TREES = 12
 STEPS = 16  # a setting with more values than this is a range, and read in as many parts
 PAIRS = 5  # told one by one; the others are summed up
 LEAST_PAIR = 0.02  # a pair that explains less is none to speak of
+LEAST_UNCLEAR = 0.05  # the same, of a pair that chance may have made
 CHANCES = 5  # forests on shuffled scores, which tell what chance makes of a pair
 
 # Strategies whose trials cover the space, whatever came out; others look where results are good.
@@ -52,6 +53,7 @@ class PairShare:
     keys: tuple[str, str]
     mean: float
     sd: float
+    clear: bool = True  # more than chance makes of two settings that do not work together
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,6 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
         return Importance(notes=("Not estimated: NumPy is not installed; pip install numpy.",))
     shares, pairs, chance = _estimate(rows, whole)
     alone = sum(share.mean for share in shares)
-    least = max(LEAST_PAIR, chance)
     notes = _notes(rows, shares)
     for key in keys:
         if key not in whole:
@@ -114,7 +115,7 @@ def importance(rows: Sequence[Row], *, names: Mapping[str, str]) -> Importance:
     one_at_a_time = _one_at_a_time(rows, keys)
     if one_at_a_time:
         notes.append(ONE_AT_A_TIME)
-    told = [] if one_at_a_time else [pair for pair in pairs if pair.mean >= least][:PAIRS]
+    told = [] if one_at_a_time else _told(pairs, chance)
     together = sum(pair.mean for pair in told)
     return Importance(
         shares=tuple(sorted(shares, key=lambda share: -share.mean)),
@@ -154,6 +155,12 @@ def _values(
         for key, own in item.values.items()
         if has_effect(key, item, board) and not (own[0] is None and key in absent)
     }
+
+
+def _told(pairs: Sequence[PairShare], chance: float) -> list[PairShare]:
+    judged = (replace(pair, clear=pair.mean > chance) for pair in pairs)
+    least = {True: LEAST_PAIR, False: LEAST_UNCLEAR}
+    return [pair for pair in judged if pair.mean >= least[pair.clear]][:PAIRS]
 
 
 def _needed(keys: Sequence[str]) -> int:
@@ -212,7 +219,10 @@ def _one_at_a_time(rows: Sequence[Row], keys: Sequence[str]) -> bool:
 def _estimate(
     rows: Sequence[Row], keys: Sequence[str]
 ) -> tuple[list[Share], list[PairShare], float]:
-    """Average over forests: shares, pairs from the largest on, and the largest by chance."""
+    """Average over forests: shares, pairs from the largest on, and what chance makes of a pair.
+
+    The last is the mean of the largest pair in shuffled scores, and two deviations more.
+    """
     import numpy as np
 
     among = len(rows)
@@ -238,7 +248,8 @@ def _estimate(
     pairs.sort(key=lambda pair: -pair.mean)
     mixed = [without_pairs(steps, counts, scores, seed=seed) for seed in range(CHANCES)]
     chance = [split_variance(steps, counts, own, trees=TREES, seed=0).pairs for own in mixed]
-    return shares, pairs, max((share for own in chance for share in own.values()), default=0.0)
+    largest = [max(own.values(), default=0.0) for own in chance]
+    return shares, pairs, statistics.fmean(largest) + 2 * statistics.stdev(largest)
 
 
 def _mean_and_sd(numbers: Sequence[float]) -> tuple[float, float]:

@@ -105,7 +105,8 @@ def _importance(importance: Importance, board: Leaderboard) -> str:
     ]
     rows += [
         (
-            show_list([board.names[key] for key in pair.keys]) + " together",
+            show_list([board.names[key] for key in pair.keys])
+            + (" together" if pair.clear else " together, which may be chance"),
             f"{pair.mean:.0%}",
             f"{pair.sd:.0%}",
         )

@@ -9,7 +9,14 @@ import pytest
 from report_builders import by_trial, completed, make_board, make_trials, pruned, scored
 
 from sweep.plan.trial import Trial
-from sweep.report.importance import LEAST, LEAST_PAIR, MOST, Importance, find_importance
+from sweep.report.importance import (
+    LEAST,
+    LEAST_PAIR,
+    LEAST_UNCLEAR,
+    MOST,
+    Importance,
+    find_importance,
+)
 
 GRID = {
     "optim.lr": [1e-4, 1e-3, 1e-2, 1e-1],
@@ -57,6 +64,7 @@ def test_what_only_two_settings_together_explain_is_told_apart() -> None:
 
     assert found.pairs[0].keys == ("a", "b")
     assert found.pairs[0].mean > 0.5
+    assert found.pairs[0].clear
 
 
 def test_the_forests_have_fixed_seeds_and_say_how_far_they_disagree() -> None:
@@ -231,10 +239,13 @@ def test_a_pair_that_explains_next_to_nothing_is_not_told() -> None:
     assert told + found.rest == pytest.approx(1.0, abs=0.01)
 
 
-def test_pairs_that_chance_makes_are_not_told() -> None:
+def test_pairs_that_chance_makes_are_not_called_clear() -> None:
     draw = random.Random(3)
     trials = make_trials({"a": [1, 2, 3], "b": [1, 2, 3, 4], "c": [1, 2, 3, 4, 5]})
     noisy = {trial.number: trial.values["a"] + draw.gauss(0, 1) for trial in trials}
     records = by_trial(*(completed(number, score) for number, score in noisy.items()))
 
-    assert find_importance(make_board(trials, records)).pairs == ()
+    found = find_importance(make_board(trials, records)).pairs
+
+    assert not any(pair.clear for pair in found)
+    assert all(pair.mean >= LEAST_UNCLEAR for pair in found)
