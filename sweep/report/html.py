@@ -14,7 +14,7 @@ from sweep.errors import BadInput
 from sweep.plan.trial import State, Value
 from sweep.report.contents import Contents
 from sweep.report.drawing import colors
-from sweep.report.drawing.learning import learning_curves, stopped_curves
+from sweep.report.drawing.learning import learning_curves, objective_curves, stopped_curves
 from sweep.report.drawing.parallel import one_in, parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
 from sweep.report.drawing.values import MOST, isolation_plots
@@ -121,6 +121,7 @@ def _figures(contents: Contents) -> dict[str, Any]:
     stacked = (False, True) if several else ()
     return {
         "curves": [(one.caption, _safe(one.svg)) for one in curves],
+        "objective_curves": _safe(objective_curves(board, records=results.records)),
         "looks": {one.look for one in curves},
         "stopped": _safe(stopped_curves(board, records=results.records)),
         "plots": [

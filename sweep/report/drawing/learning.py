@@ -46,6 +46,27 @@ def learning_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> lis
     return [*found, *_lost(board, records)]
 
 
+def objective_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> str:
+    """Draw the objective of the best configurations, epoch by epoch, on one scale.
+
+    Empty where it is no curve of its own beside the loss.
+    """
+    name = board.objective
+    shown = [
+        ("tried fine" if rank > 1 else "best line", _completed(item.trials, records))
+        for rank, item in enumerate(board.ranked[:TOP], start=1)
+    ]
+    values = [v for _, runs in shown for run in runs for v in _known(run.get(name, []))]
+    if name == VALIDATION or not values:
+        return ""
+    axis = epoch_axis(max(len(run.get(name, [])) for _, runs in shown for run in runs))
+    frame = Frame(Sheet(PANEL, HEIGHT), axis, score_axis(values, title=name))
+    frame.draw()
+    for look, runs in reversed(shown):
+        _draw(frame, [run.get(name, []) for run in runs], look=look)
+    return frame.sheet.svg(f"{name} of the best {count(len(shown), 'configuration')}, by epoch")
+
+
 def stopped_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> str:
     """Draw how far the trials came that were stopped at rungs, beside those that went on.
 
@@ -68,9 +89,10 @@ def stopped_curves(board: Leaderboard, *, records: Mapping[int, Record]) -> str:
     frame = Frame(Sheet(PANEL, HEIGHT), axis, score_axis(values, title="loss"))
     frame.draw()
     for look, runs in shown:
-        pieces = [piece for run in runs for piece in _pieces(frame, run.get(VALIDATION, []))]
-        frame.sheet.lines([piece for piece in pieces if len(piece) > 1], look=look)
-        frame.sheet.dots([p[-1] for p in pieces], look=look.split()[0])
+        own = [run.get(VALIDATION, []) for run in runs]
+        _draw(frame, own, look=look)
+        ends = [frame.at(len(curve), curve[-1]) for curve in map(_known, own) if curve]
+        frame.sheet.dots(ends, look=look.split()[0])
     return frame.sheet.svg(f"How far {count(len(stopped), 'stopped trial')} came")
 
 
@@ -113,10 +135,15 @@ def _plot(runs: Sequence[Run], values: Sequence[float], *, look: str) -> str:
     frame = Frame(Sheet(PANEL, HEIGHT), epoch_axis(epochs), score_axis(values, title="loss"))
     frame.draw()
     for name, style in ((TRAIN, "dashed"), (VALIDATION, "line")):
-        pieces = [piece for run in runs for piece in _pieces(frame, run.get(name, []))]
-        frame.sheet.lines([p for p in pieces if len(p) > 1], look=f"{look} {style}")
-        frame.sheet.dots([p[0] for p in pieces if len(p) == 1], look=look)
+        _draw(frame, [run.get(name, []) for run in runs], look=f"{look} {style}")
     return frame.sheet.svg(f"Learning curves of {count(len(runs), 'trial')}")
+
+
+def _draw(frame: Frame, curves: Sequence[Sequence[float | None]], *, look: str) -> None:
+    """Draw curves as one shape; a single epoch is a dot."""
+    pieces = [piece for curve in curves for piece in _pieces(frame, curve)]
+    frame.sheet.lines([piece for piece in pieces if len(piece) > 1], look=look)
+    frame.sheet.dots([piece[0] for piece in pieces if len(piece) == 1], look=look.split()[0])
 
 
 def _pieces(frame: Frame, curve: Sequence[float | None]) -> list[list[Point]]:
