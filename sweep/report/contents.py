@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sweep.report.background import Background
+from sweep.report.equal_epochs import Level, level
 from sweep.report.importance import Importance, find_importance
 from sweep.report.pareto import Prices, find_prices
 from sweep.report.rungs import Rung, find_rungs
@@ -30,6 +31,12 @@ class Contents:
         """Tell what quality costs, by every measure that was recorded."""
         results = self.summary.results
         return find_prices(results.board, records=results.records)
+
+    @cached_property
+    def level(self) -> Level:
+        """Tell what configurations had reached when all of them were still trained."""
+        results = self.summary.results
+        return level(results.board, records=results.records)
 
     @cached_property
     def rungs(self) -> list[Rung]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep.plan.trial import Record, State
-from sweep.report.leaderboard import Configuration, Leaderboard
+from sweep.report.leaderboard import Configuration, Leaderboard, cost
 
 STOPPED = (State.PRUNED, State.PAUSED)
 LOSS = "val_loss"
@@ -45,6 +45,15 @@ def level(board: Leaderboard, *, records: Mapping[int, Record]) -> Level:
             found.append((item, statistics.fmean(known)))
     stopped = sum(bool(stopped_at(item, records)) for item, _ in found)
     return Level(tuple(found), epoch, stopped)
+
+
+def at_level(board: Leaderboard, reached: Level) -> Leaderboard:
+    """Rank configurations by what they had reached when all of them were still trained."""
+    scored = [replace(item, scores=(score,)) for item, score in reached.scores]
+    scored.sort(key=lambda item: (cost(item.mean, board.direction), item.trials))
+    known = {item.trials for item in scored}
+    others = [item for item in [*board.ranked, *board.unranked] if item.trials not in known]
+    return replace(board, ranked=tuple(scored), unranked=tuple(others))
 
 
 def stopped_at(item: Configuration, records: Mapping[int, Record]) -> int:

@@ -17,10 +17,11 @@ from sweep.report.drawing import colors
 from sweep.report.drawing.learning import learning_curves, objective_curves, stopped_curves
 from sweep.report.drawing.parallel import one_in, parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
-from sweep.report.drawing.values import MOST, isolation_plots
+from sweep.report.drawing.values import MOST, Plot, isolation_plots
+from sweep.report.equal_epochs import at_level
 from sweep.report.formats import count, decimals, show_score, show_span, show_spread, show_value
 from sweep.report.importance import Importance
-from sweep.report.isolation import Isolated
+from sweep.report.isolation import Isolated, isolate
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
 from sweep.report.summary import headline, verdict
@@ -124,16 +125,25 @@ def _figures(contents: Contents) -> dict[str, Any]:
         "objective_curves": _safe(objective_curves(board, records=results.records)),
         "looks": {one.look for one in curves},
         "stopped": _safe(stopped_curves(board, records=results.records)),
-        "plots": [
-            (board.names[plot.key], _safe(plot.svg))
-            for plot in isolation_plots(contents.summary.isolated, board=board)
-        ],
+        "plots": [(board.names[plot.key], _safe(plot.svg)) for plot in _plots(contents)],
+        "epoch": contents.level.epoch,
         "parallel": [_safe(parallel_coordinates(board, stacked=s)) for s in stacked],
         "spending": [
             (prices.measure, _safe(cost_against_quality(prices, board=board, baselines=baselines)))
             for prices in contents.prices
         ],
     }
+
+
+def _plots(contents: Contents) -> list[Plot]:
+    """Draw the isolation plots; where trials were stopped, at the last epoch that all reached."""
+    summary, board = contents.summary, contents.summary.results.board
+    if contents.level.epoch is None:
+        return isolation_plots(summary.isolated, board=board, winner=board.best)
+    early = at_level(board, contents.level)
+    own = board.best.trials if board.best else ()
+    winner = next((item for item in early.ranked if item.trials == own), None)
+    return isolation_plots(isolate(early), board=early, winner=winner)
 
 
 def _safe(svg: str) -> Markup:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from report_builders import by_trial, completed, make_board, make_trials, pruned
 
-from sweep.report.equal_epochs import level
+from sweep.report.equal_epochs import at_level, level
 from sweep.report.rungs import find_rungs
 
 TRIALS = make_trials({"optim.lr": [1, 2, 3, 4]})
@@ -56,3 +56,12 @@ def test_a_stopped_trial_without_an_epoch_sets_no_level() -> None:
     records = by_trial(completed(0, 0.1), pruned(1))
 
     assert level(make_board(TRIALS, records), records=records).epoch is None
+
+
+def test_at_that_level_all_are_ranked_by_what_they_had_reached() -> None:
+    board = make_board(TRIALS, RECORDS)
+
+    early = at_level(board, level(board, records=RECORDS))
+
+    assert [item.trials[0] for item in early.ranked] == [3, 2, 1, 0]
+    assert early.unranked == ()

@@ -10,7 +10,7 @@ from sweep.report.drawing.canvas import PANEL, Sheet
 from sweep.report.drawing.scale import Scale, setting_scale, thinned
 from sweep.report.formats import decimals, show_score, show_value
 from sweep.report.isolation import Isolated, has_effect
-from sweep.report.leaderboard import Leaderboard
+from sweep.report.leaderboard import Configuration, Leaderboard
 
 MOST = 20  # values that are marked one by one; a setting with more was drawn from a range
 SPREAD = 0.02  # of the axis: configurations of one value side by side
@@ -29,17 +29,26 @@ class Plot:
     svg: str
 
 
-def isolation_plots(rows: Sequence[Isolated], *, board: Leaderboard) -> list[Plot]:
-    """Draw a figure for each varied setting; all have the same scale of scores."""
+def isolation_plots(
+    rows: Sequence[Isolated], *, board: Leaderboard, winner: Configuration | None
+) -> list[Plot]:
+    """Draw a figure for each varied setting; all have the same scale of scores.
+
+    `winner` stands in the board's order, though not always first.
+    """
     scores = [item.mean for item in board.ranked if item.mean is not None]
     if not scores:
         return []
     axis = score_axis(scores, title=board.objective)
     keys = dict.fromkeys(row.key for row in rows if row.best is not None)
-    return [Plot(key, _plot([r for r in rows if r.key == key], axis, board)) for key in keys]
+    return [
+        Plot(key, _plot([r for r in rows if r.key == key], axis, board, winner)) for key in keys
+    ]
 
 
-def _plot(rows: Sequence[Isolated], scores: Axis, board: Leaderboard) -> str:
+def _plot(
+    rows: Sequence[Isolated], scores: Axis, board: Leaderboard, winner: Configuration | None
+) -> str:
     key = rows[0].key
     scale = setting_scale(key, [row.value for row in rows])
     across = Axis(-ROOM, 1 + ROOM, thinned(scale.ticks, gap=GAP))
@@ -49,7 +58,9 @@ def _plot(rows: Sequence[Isolated], scores: Axis, board: Leaderboard) -> str:
     if len(rows) <= MOST:
         _draw_values(frame, rows, scale, board)
         _draw_divergences(frame, rows, scale)
-    _draw_winner(frame, key, scale, board)
+    if winner is not None and winner.mean is not None and has_effect(key, winner, board):
+        for value in winner.values[key]:
+            frame.sheet.dot(frame.at(scale.place(value), winner.mean), radius=4.6, look="best")
     return frame.sheet.svg(f"{board.objective} per value of {board.names[key]}")
 
 
@@ -73,13 +84,6 @@ def _draw_values(frame: Frame, rows: Sequence[Isolated], scale: Scale, board: Le
         hint = f"{show_value(row.value)}: best {show_score(best, places=places)}"
         hint += f", median {show_score(row.median, places=places)} of {row.count}"
         frame.sheet.dot(frame.at(x, best), radius=3.2, look="tried", hint=hint)
-
-
-def _draw_winner(frame: Frame, key: str, scale: Scale, board: Leaderboard) -> None:
-    best = board.best
-    if best is not None and best.mean is not None and has_effect(key, best, board):
-        for value in best.values[key]:
-            frame.sheet.dot(frame.at(scale.place(value), best.mean), radius=4.6, look="best")
 
 
 def _draw_divergences(frame: Frame, rows: Sequence[Isolated], scale: Scale) -> None:
