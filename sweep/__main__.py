@@ -15,6 +15,7 @@ VERBS = {
     "logs": "print what the workers of a study printed",
     "report": "write a study's report as one HTML file",
     "publish": "write to MLflow what it lacks of a study",
+    "backtest": "train a study's winner anew at later and later origins of its test part",
     "compare": "compare two studies: what both trained, and what was changed",
     "gate": "judge a study against the champion, seed by seed",
     "doctor": "check this machine, the store and MLflow",

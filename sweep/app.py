@@ -6,7 +6,7 @@ import io
 import json
 import sys
 import tempfile
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,6 +230,19 @@ def crown(tree: Tree, weights: bytes) -> Winner:
     )
 
 
+def backtest(tree: Tree, origins: int, told: Callable[[int], None]) -> Mapping[str, Any]:
+    """Train one configuration anew at later and later origins of the test part.
+
+    Raises BadInput where the data are no series, or too short.
+    """
+    from dataclasses import asdict
+
+    from sweep.train.backtest import backtest as roll
+
+    settings = schema.parse(tree)
+    return asdict(roll(settings, origins=origins, told=lambda origin: told(origin.known)))
+
+
 def tracking(tree: Tree) -> Mapping[str, Value]:
     """Say where a study wants to be tracked."""
     group: Mapping[str, Value] = tree.get("tracking", {})
@@ -322,6 +335,7 @@ APPLICATION = Application(
     question=QUESTION,
     profile=profile,
     notes=notes,
+    backtest=backtest,
 )
 setattr(train, ATTRIBUTE, APPLICATION)
 

@@ -296,6 +296,36 @@ def gate(
 
 
 @cli.command()
+def backtest(
+    study: StudyArgument,
+    origins: Annotated[int, typer.Option(min=2, help="blocks of the test part")] = 4,
+    store: StoreOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag
+) -> int:
+    """Train the winner anew at later and later origins, and test it on what follows each.
+
+    It trains in this process, and keeps the result beside the study's report.
+    """
+    from sweep.study.backtesting import backtest as roll
+    from sweep.study.backtesting import by_step
+    from sweep.study.backtesting import table as origins_table
+
+    place = find_store(store, env=os.environ)
+    console = Console(highlight=False, stderr=as_json)
+    application = _application(find_study(place, study).url)
+    found = roll(
+        study, address=place.url, application=application, origins=origins, console=console
+    )
+    if as_json:
+        print(json.dumps(found, indent=2))  # noqa: T201
+        return 0
+    console.print(f"{found['metric']} on the test part, at each origin")
+    console.print(origins_table(found))
+    console.print(by_step(found), soft_wrap=True)
+    return 0
+
+
+@cli.command()
 def compare(
     first: Annotated[str, typer.Argument(metavar="STUDY_A", help="a study's name")],
     second: Annotated[str, typer.Argument(metavar="STUDY_B", help="the other's")],

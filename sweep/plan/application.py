@@ -120,6 +120,8 @@ class Application:
     crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
     tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
     loader: str  # module:function that opens the files of Winner.model
+    # A configuration trained anew at later and later origins: how many, and who hears of each.
+    backtest: Callable[[Tree, int, Callable[[int], None]], Mapping[str, Any]] | None = None
     # What its data cannot tell whatever is tried: sentences for the report.
     notes: Callable[[Flat], Sequence[str]] | None = None
     # The errors of the baselines on each test window, in a form that `paired_errors` reads.

@@ -107,8 +107,13 @@ def reading(application: Application, files: Files) -> Application:
     def crown(tree: Tree, weights: bytes) -> Winner:
         return application.crown(there(tree), weights)
 
+    def backtest(tree: Tree, origins: int, told: Callable[[int], None]) -> Mapping[str, Any]:
+        assert application.backtest is not None
+        return application.backtest(there(tree), origins, told)
+
     return replace(
         application,
+        backtest=backtest if application.backtest else None,
         cost=asking(application.cost),
         data=asking(application.data),
         run=run,
