@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sweep.plan.budget import Spent
 from sweep.plan.trial import State
+from sweep.report.advice import advice_lines
 from sweep.report.choice import choice_lines, versus_lines
 from sweep.report.failures import Reason, find_reasons
 from sweep.report.formats import count, decimals, show_list, show_score, show_spread
@@ -50,6 +51,7 @@ def summarize(results: Results, *, title: str, links: Sequence[str] = ()) -> Sum
         selection=(
             *choice_lines(results.board),
             *versus_lines(results.versus, board=results.board),
+            *advice_lines(results),
         ),
     )
 
