@@ -51,7 +51,14 @@ from sweep.study.siting import (
 from sweep.study.spending import BUDGET
 from sweep.study.stopping import asked_to_stop
 from sweep.study.studied import Studied, grown, studied
-from sweep.study.telling import announce, announce_confirming, describe, print_job, trials
+from sweep.study.telling import (
+    announce,
+    announce_confirming,
+    describe,
+    print_job,
+    tell_unconfirmed,
+    trials,
+)
 
 
 @dataclass(slots=True)
@@ -285,6 +292,8 @@ def confirm_and_finish(
         state = grown(state, rounds)
         announce_confirming(state, plan, console=way.console)
         problems = {**problems, **follow_round(state, plan, rounds, way)}
+    elif state.study.confirm is not None and state.selection is None:
+        tell_unconfirmed(state, console=way.console)
     _finish(state, way.application, way.cluster, problems=problems, console=way.console)
 
 

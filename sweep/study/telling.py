@@ -11,6 +11,7 @@ from sweep.compose import Composition
 from sweep.plan.round import Study
 from sweep.plan.selection import Confirm, read_confirm
 from sweep.plan.trial import Value
+from sweep.report.formats import count
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
 from sweep.study.showing import opened_at
@@ -46,6 +47,13 @@ def announce_confirming(state: Studied, plan: Outline, *, console: Console) -> N
         f"confirm  the best {len(selection.candidates)} again with the seeds {seeds}: "
         f"{plan.trained} trials",
     )
+
+
+def tell_unconfirmed(state: Studied, *, console: Console) -> None:
+    """Print why nothing is trained again with fresh seeds."""
+    ranked = len(state.board().ranked)
+    few = f"{count(ranked, 'configuration')} completed"
+    _say(console, f"confirm  nothing: {few if ranked < 2 else 'the search is not through'}")
 
 
 def describe(

@@ -102,6 +102,39 @@ def test_a_gate_that_was_killed_goes_on_and_one_that_judged_says_the_same(place:
     assert set(before) <= set(place.ended("n1"))
 
 
+def test_code_that_spoils_champion_and_winner_alike_is_a_regression(place: Place) -> None:
+    night(place, "n1", "x=3")
+    gate(place, "n1")
+    key = f"n1/{layout.GATE}"
+    before = json.loads(place.store.read(key))
+    before["champion"]["code"]["git"] = "another"  # which had reached half a point less
+    before["champion"]["scores"] = [[s, v - 0.5] for s, v in before["champion"]["scores"]]
+    place.store.write(key, json.dumps(before).encode())
+    night(place, "n2", "x=3")
+
+    ended, said = gate(place, "n2")
+
+    assert ended.code == 4
+    assert said["checks"][0]["verdict"] == "no difference known"
+    assert said["again"]["worse"] == pytest.approx(0.5)
+    assert "trained again on the same data by tonight's code" in said["text"]
+    assert len(place.records("n2")) == 1 + 5 + 5
+
+
+def test_tonight_has_to_hold_against_each_of_the_last_nights(place: Place) -> None:
+    for name, x in (("n1", 3), ("n2", 2), ("n3", 2.9)):
+        night(place, name, f"x={x}")
+
+    ended, said = gate(place, "n3", "--nights", "2")
+
+    assert [check["name"] for check in said["checks"]] == [
+        "tonight's winner against study n2",
+        "tonight's winner against study n1",
+    ]
+    assert (ended.code, said["verdict"]) == (0, "no difference known")
+    assert [check["verdict"] for check in said["checks"]] == ["promoted", "no difference known"]
+
+
 def test_a_night_on_which_every_trial_diverged_is_a_regression(place: Place) -> None:
     night(place, "n1", "x=3", "fault=diverge")
 
