@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from sweep.plan.application import (
     Result,
     Scores,
     Tree,
+    Turn,
+    Turns,
     Winner,
 )
 from sweep.plan.facets import Facet, Flat, hashable
@@ -34,7 +36,11 @@ from sweep.plan.trial import Value
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from sweep.plan.settings import Settings
+    from sweep.train import story
+    from sweep.train.array.lane import Entry
     from sweep.train.baseline import Baseline
+    from sweep.train.loop import Trained
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -131,17 +137,77 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
     Raises BadInput for settings or data that cannot be used.
     """
+    from sweep.train import loop
+
+    tell = partial(_tell, on_epoch)
+    settings = schema.parse(tree)
+    return _result(loop.train(settings, on_epoch=tell, checkpoints=checkpoints), settings, "torch")
+
+
+def fuses(config: Flat) -> frozenset[str]:
+    """Say on which processors trials are trained at once.
+
+    Raises BadInput where train.backend=array has no form for the network.
+    """
+    from sweep.train.backend import fused_on
+
+    return fused_on(schema.settings_of(config))
+
+
+def run_pack(turns: Turns) -> None:
+    """Train the trials of a pack at once, those that an array cannot have by themselves."""
+    from sweep.train.array.training import Trainer
+
+    Trainer(_Lanes(turns)).run()
+
+
+class _Lanes:
+    """Hands trials on to the array as settings."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self.left = turns.left
+        self.wanted = turns.wanted
+        self.kept = turns.kept
+
+    def next(self) -> Entry | None:
+        from sweep.train import device
+        from sweep.train.array.lane import Entry
+        from sweep.train.backend import fused_on
+
+        while (turn := self._turns.next()) is not None:
+            try:
+                settings = schema.parse(turn.tree)
+                if device.resolve(settings.train.device).type in fused_on(settings):
+                    return Entry(
+                        settings=settings,
+                        on_epoch=partial(_tell, turn.on_epoch),
+                        checkpoints=turn.checkpoints,
+                        ended=partial(_ended, turn, settings),
+                    )
+                turn.end(run_on(turn.tree, turn.on_epoch, None))
+            except Exception as error:  # noqa: BLE001  a trial's failure is data
+                turn.end(error)
+        return None
+
+
+def _tell(on_epoch: OnEpoch, epoch: story.Epoch) -> Decision:
+    metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
+    if epoch.objective is not None:
+        metrics["val_error"] = epoch.objective
+    return on_epoch(Epoch(epoch.number, metrics))
+
+
+def _ended(turn: Turn, settings: Settings, outcome: Trained | Exception) -> None:
+    if isinstance(outcome, Exception):
+        turn.end(outcome)
+    else:
+        turn.end(_result(outcome, settings, "array"))
+
+
+def _result(trained: Trained, settings: Settings, backend: str) -> Result:
     import numpy as np
 
-    from sweep.train import loop, story
-
-    def tell(epoch: story.Epoch) -> Decision:
-        metrics = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss, "lr": epoch.lr}
-        if epoch.objective is not None:
-            metrics["val_error"] = epoch.objective
-        return on_epoch(Epoch(epoch.number, metrics))
-
-    trained = loop.train(schema.parse(tree), on_epoch=tell, checkpoints=checkpoints)
     weights: bytes | None = None
     if trained.weights:
         buffer = io.BytesIO()
@@ -156,6 +222,7 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
         weights=weights,
         device=trained.device,
         checkpoint=trained.checkpoint,
+        numbers={"backend": backend, "precision": settings.train.precision},
     )
 
 
@@ -313,6 +380,20 @@ COST_KEYS = (
     "train.quantiles",
 )
 
+FUSE_KEYS = (
+    "data.target",
+    "data.kind",
+    "data.folds",
+    "model.bidirectional",
+    "model.head",
+    "model.pooling",
+    "model.segment",
+    "model.embedding",
+    "train.loss",
+    "train.backend",
+    "train.device",
+)
+
 APPLICATION = Application(
     scores=scores,
     check_value=schema.check_value,
@@ -326,6 +407,8 @@ APPLICATION = Application(
     run=run,
     run_on=run_on,
     rests=True,
+    run_pack=run_pack,
+    fuses=Facet(FUSE_KEYS, fuses),
     baselines=baselines,
     crown=crown,
     baseline_errors=baseline_errors,

@@ -160,25 +160,13 @@ FELT: Mapping[str, Callable[[Flat], bool]] = {  # settings that have no effect, 
     "train.quantiles": lambda config: config.get("train.loss") == "quantile",
 }
 
-PACK_KEYS = (
-    "data.name",
-    "data.path",
-    "data.lookback",
-    "data.horizon",
-    "data.normalization",
-    "data.layout",
-    "data.vocabulary",
-    "data.folds",
-    "model.num_layers",
-    "model.hidden_size",
-    "model.bidirectional",
-    "model.head",
-    "model.pooling",
-    "model.segment",
-    "model.embedding",
-    "model.embedding_size",
-    "train.batch_size",
-)
+
+def _pack_keys() -> tuple[str, ...]:
+    """Name all that trials of one array have in common; the rest may differ from lane to lane."""
+    own = ("model.dropout", "model.output_dropout", "model.activation")
+    data_and_model = (k for k in ADAPTERS if k.startswith(("data.", "model.")) and k not in own)
+    how = ("train.batch_size", "train.backend", "train.device", "train.precision")
+    return (*data_and_model, *how)
 
 
 def _fields(group: type, prefix: str = "") -> dict[str, tuple[Any, Value]]:
@@ -226,6 +214,8 @@ def _rule(keys: tuple[str, ...], problem: Problem) -> Facet[None]:
 
 
 RULES: Sequence[Facet[None]] = [_rule(keys, problem) for keys, problem in PROBLEMS]
+PACK_KEYS = _pack_keys()
+
 EFFECT = Facet(
     tuple(
         dict.fromkeys(

@@ -44,6 +44,7 @@ class Work:
     tracking: str  # MLflow's address, empty where there is none
     code: str  # hash of the bundle that workers run, empty where it is the image's
     max_attempts: int  # counted ends of one pack before it is given up
+    fused: frozenset[int] = frozenset()  # packs whose trials are trained at once
     budget: Budget = field(default_factory=Budget)  # of the study
     spent: Spent = field(default_factory=Spent)  # by earlier rounds
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
@@ -37,8 +37,10 @@ class LocalCluster:
     however it ends.
     """
 
-    def __init__(self, *, workers: int) -> None:
+    def __init__(self, *, workers: int, gpus: Sequence[str] = ()) -> None:
         self.lasting = False
+        self.gpus = gpus
+        self.held: dict[int, str] = {}  # pack to its GPU
         self.workers = workers  # packs at a time; halved when memory runs out
         self.work: Work | None = None
         self.waiting: deque[int] = deque()
@@ -87,10 +89,25 @@ class LocalCluster:
         """Start what there is room for, then wait for news, at most `timeout_s`."""
         assert self.work is not None
         while self.waiting and len(self.running) < self.workers:
+            gpu = self._gpu_for(self.waiting[0])
+            if self.gpus and gpu is None:
+                break
             number = self.waiting.popleft()
             self.running.add(number)
-            self._tell({"pack": number})
+            order: dict[str, Any] = {"pack": number}
+            if gpu is not None:
+                self.held[number] = order["gpu"] = gpu
+            self._tell(order)
         return self._hear(timeout_s)
+
+    def _gpu_for(self, number: int) -> str | None:
+        """Choose the GPU of a pack; None where a fused one has to wait until one is free."""
+        assert self.work is not None
+        if not self.gpus:
+            return None
+        held = list(self.held.values())
+        least = min(self.gpus, key=held.count)
+        return None if number in self.work.fused and held.count(least) else least
 
     def crown(self, trees: Mapping[int, Tree]) -> str:
         """Have trials scored by a process that has imported all they need; return what it said.
@@ -175,6 +192,7 @@ class LocalCluster:
 
     def _ended(self, number: int, code: int) -> PackEvent:
         self.running.discard(number)
+        self.held.pop(number, None)
         judged = verdict(code)
         text = f"worker {describe(code)}"
         if code == -signal.SIGKILL and self._memory.ran_out() and self.workers > 1:

@@ -14,6 +14,7 @@ Tree = Mapping[str, Any]  # nested groups, resolved
 Scores = Mapping[str, Mapping[str, float]]  # baseline to {"val_mse": ..., "test_mse": ...}
 
 ATTRIBUTE = "sweep_application"
+CPU, GPU = "cpu", "cuda"  # processors, as torch names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Result:
     device: str = "cpu"
     value: Value = None  # what the task returned, encoded; None: the objective
     checkpoint: bytes | None = None  # of a PAUSED trial: what `Checkpoints.last` gives it later
+    numbers: Mapping[str, str] = field(default_factory=dict)  # what else decides about its digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,34 @@ class Checkpoints(Protocol):
 
     def keep(self, state: bytes) -> None:
         """Keep a checkpoint; does not return where this process has to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One trial of a pack whose trials are trained at once."""
+
+    tree: Tree
+    on_epoch: OnEpoch
+    checkpoints: (
+        Checkpoints  # of which the application looks at `last`, and keeps when all are kept
+    )
+    end: Callable[[Result | Exception], None]  # to be told once
+
+
+class Turns(Protocol):
+    """Hands out the trials of a pack to whoever trains many at once."""
+
+    def left(self) -> int:
+        """Say how many trials it may still hand out before one ends."""
+
+    def next(self) -> Turn | None:
+        """Give the next trial; None where there is none now."""
+
+    def wanted(self) -> bool:
+        """Tell whether to keep checkpoints of all trials now: to be asked often."""
+
+    def kept(self) -> None:
+        """Hear that all are kept; does not return where this process has to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +165,7 @@ class Application:
     rests: bool = False  # obeys a Decision to pause: its result is then PAUSED
     # As `run`, but goes on from a checkpoint; without it an interrupted trial begins anew.
     run_on: Callable[[Tree, OnEpoch, Checkpoints], Result] | None = None
+    # Trains the trials of a fused pack at once.
+    run_pack: Callable[[Turns], None] | None = None
+    # The processors on which trials are fused: some of CPU and GPU. Raises BadInput.
+    fuses: Facet[frozenset[str]] | None = None

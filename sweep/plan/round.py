@@ -135,8 +135,10 @@ def _round_body(round_: Round) -> dict[str, Value]:
         "cluster": round_.cluster,
         **rungs_to_json(round_.rungs),
     }
-    # Left out where there are none: the workers of an older image know no such key.
-    return {**body, "files": round_.files} if round_.files else body
+    # Left out where there are none: the workers of an older image know no such keys.
+    fused = [pack.number for pack in round_.packs if pack.fused]
+    rest = {"files": round_.files, "fused": fused}
+    return {**body, **{key: value for key, value in rest.items() if value}}
 
 
 def round_from_bytes(data: bytes, *, where: str) -> Round:
@@ -146,7 +148,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
     """
     body = _load(data, where)
     try:
-        keys = body["keys"]
+        keys, fused = body["keys"], frozenset(body.get("fused", ()))
         return Round(
             number=body["round"],
             bases=[Base(tuple(b["overrides"]), b["config"]) for b in body["bases"]],
@@ -154,7 +156,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
                 Trial(number, base, dict(zip(keys[shape], values, strict=True)), same_as)
                 for number, base, shape, same_as, *values in body["trials"]
             ],
-            packs=[Pack(number, tuple(trials)) for number, trials in body["packs"]],
+            packs=[Pack(n, tuple(trials), n in fused) for n, trials in body["packs"]],
             hydra=body["hydra"],
             fences=body["fences"],
             cluster=body.get("cluster", {}),

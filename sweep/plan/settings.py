@@ -91,9 +91,9 @@ class Train:
     loss: Literal["mse", "mae", "quantile", "bce", "cross_entropy"] = "mse"
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])  # of loss quantile
     class_weights: list[float] | None = None  # of the loss, one a class; null: all alike
-    backend: Literal["torch"] = "torch"
+    backend: Literal["auto", "torch", "array"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,7 @@ def work_of(
         round=round_.number,
         round_hash=round_hash(round_),
         packs=[pack.number for pack in round_.packs],
+        fused=frozenset(pack.number for pack in round_.packs if pack.fused),
         task=study.task,
         tracking=str(study.tracking.get("uri") or ""),
         code=str(dict(study.facts.get("code") or {}).get("bundle") or ""),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.errors import BadInput
-from sweep.plan.packing import Pack
+from sweep.plan.packing import CPU_LANES, GPU_LANES, Pack
 from sweep.plan.round import Round
 from sweep.plan.rungs import Rungs
 from sweep.plan.trial import Trial
@@ -54,8 +54,14 @@ def opened(round_: Round, rungs: Rungs, *, site: Site) -> Round:
     """Replace the packs of a round by open slots."""
     first = round_.packs[0].number if round_.packs else 0
     trials = sum(len(pack.trials) for pack in round_.packs)
-    slots = max(1, min(site.workers, math.ceil(trials / site.lanes)))
-    return replace(round_, rungs=rungs, packs=[Pack(first + place, ()) for place in range(slots)])
+    fused = any(pack.fused for pack in round_.packs)
+    lanes, most = site.lanes, site.workers
+    if fused:
+        lanes = GPU_LANES if site.has_gpu else CPU_LANES
+        most = min(most, len(site.gpus) or most)
+    slots = max(1, min(most, math.ceil(trials / lanes)))
+    packs = [Pack(first + place, (), fused) for place in range(slots)]
+    return replace(round_, rungs=rungs, packs=packs)
 
 
 def rungs_again(rounds: Iterable[Round], missing: Sequence[Trial]) -> Rungs | None:

@@ -6,9 +6,16 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sweep.plan.application import Application, Cost
+from sweep.plan.application import CPU, GPU, Application, Cost
 from sweep.plan.facets import Facet, Flat, Grid
-from sweep.plan.packing import local_capacity, pack, pod_capacity
+from sweep.plan.packing import (
+    CPU_LANES,
+    GPU_LANES,
+    fused_capacity,
+    local_capacity,
+    pack,
+    pod_capacity,
+)
 from sweep.plan.round import Base, Round
 from sweep.plan.trial import Trial, Value
 from sweep.schema import flatten
@@ -74,12 +81,15 @@ def outline(
         facts.update(found)
     costs = dict(zip(numbers, own.ask(application.cost), strict=True))
     shapes = dict(zip(numbers, own.ask(application.shape), strict=True))
+    fused = _fused(own, application, site)
     packs = pack(
         trained,
         same=lambda trial: shapes[trial.number],
         cost=lambda trial: costs[trial.number].flop,
         capacity=pack_size or _capacity(len(trained), site),
         first_number=first_pack,
+        fused=lambda trial: trial.number in fused,
+        fused_capacity=pack_size or _fused_capacity(len(fused), site),
     )
     round_ = Round(number=number, bases=bases, trials=settled, packs=packs)
     return Outline(round_, costs, facts, taken=len(distinct) - len(trained))
@@ -118,6 +128,20 @@ def _capacity(trials: int, site: Site) -> int:
     if site.settings is None:
         return local_capacity(trials, workers=site.workers)
     return pod_capacity(trials, pods=site.workers, lanes=site.lanes)
+
+
+def _fused(table: Grid, application: Application, site: Site) -> set[int]:
+    """Name the trials that are trained at once with others of their shape."""
+    if application.fuses is None or application.run_pack is None:
+        return set()
+    kinds = table.ask(application.fuses)
+    here = GPU if site.has_gpu else CPU
+    return {t.number for t, kind in zip(table.trials, kinds, strict=True) if here in kind}
+
+
+def _fused_capacity(trials: int, site: Site) -> int:
+    workers = len(site.gpus) or site.workers
+    return fused_capacity(trials, workers=workers, lanes=GPU_LANES if site.has_gpu else CPU_LANES)
 
 
 def _check(table: Grid, application: Application) -> None:

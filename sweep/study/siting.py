@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sweep.cluster import Work
 from sweep.cluster.cpus import usable_cpus
+from sweep.cluster.gpus import usable_gpus
 from sweep.cluster.local import LocalCluster
 from sweep.errors import BadInput
 from sweep.plan.manifest import JobSettings
@@ -61,6 +63,14 @@ class Site:
     context: str | None = None
     namespace: str | None = None
     options: Mapping[str, Value] = field(default_factory=dict)  # of hydra.launcher, for a resume
+    gpus: Sequence[str] = ()  # of this machine, as CUDA_VISIBLE_DEVICES names them
+
+    @property
+    def has_gpu(self) -> bool:
+        """Tell whether a pack has a GPU."""
+        return bool(self.gpus) or (
+            self.settings is not None and self.settings.pod.resources.gpu > 0
+        )
 
     @property
     def tracking_env(self) -> dict[str, str]:
@@ -119,7 +129,8 @@ def choose_site(options: Mapping[str, Value], *, env: Mapping[str, str]) -> Site
 def local_site(parallelism: int | None, *, why: str) -> Site:
     """Choose this machine."""
     workers = parallelism or usable_cpus()
-    return Site(kind=LOCAL, where=f"here ({why})", workers=workers, lanes=1)
+    gpus = tuple(usable_gpus(os.environ))
+    return Site(kind=LOCAL, where=f"here ({why})", workers=workers, lanes=1, gpus=gpus)
 
 
 def kubernetes_site(
@@ -169,7 +180,7 @@ def site_again(
 def open_cluster(site: Site) -> LocalCluster | KubernetesCluster:
     """Open the cluster of a site; nothing is started."""
     if site.settings is None:
-        return LocalCluster(workers=site.workers)
+        return LocalCluster(workers=site.workers, gpus=site.gpus)
     from sweep.cluster.api import open_api
     from sweep.cluster.kubernetes import KubernetesCluster
 

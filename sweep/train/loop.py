@@ -16,6 +16,7 @@ from sweep.train import checkpoint, criterion, device, shapes
 from sweep.train.course import BeforeStep, Course, begin
 from sweep.train.folds import folds, last_fold
 from sweep.train.model import Weights
+from sweep.train.precision import arithmetic
 from sweep.train.step import BEGINNING, Diverged
 from sweep.train.story import Epoch, Story, history, mean_epoch
 
@@ -57,6 +58,13 @@ def train(
     A trial that diverges is INFEASIBLE at once, with the epoch and a remedy: a result, no error.
     Raises BadInput for data that cannot be used.
     """
+    with arithmetic(settings):
+        return _train(settings, on_epoch, checkpoints)
+
+
+def _train(
+    settings: Settings, on_epoch: OnEpoch | None, checkpoints: Checkpoints | None
+) -> Trained:
     courses = _begin(settings, checkpoints)
     held = courses[: settings.data.folds]
     keep = _keeper(courses, checkpoints)

@@ -17,6 +17,7 @@ from sweep.train.criterion import Criterion, Score
 from sweep.train.feed import Examples, Feed, open_feed
 from sweep.train.folds import Fold, last_fold
 from sweep.train.model import Network, Weights
+from sweep.train.precision import arithmetic
 
 BATCH = 512  # windows at a time; fixed, because it decides the order of the sums
 Part = Literal["val", "test"]
@@ -32,12 +33,13 @@ def score(
     else; the validation windows are a fold's.
     """
     examples, network = _ready(settings, weights=weights, part=part, fold=fold)
-    found = evaluate(
-        network,
-        feed=examples.feed,
-        starts=examples.part(part),
-        criterion=criterion.of(settings),
-    )
+    with arithmetic(settings):
+        found = evaluate(
+            network,
+            feed=examples.feed,
+            starts=examples.part(part),
+            criterion=criterion.of(settings),
+        )
     return {f"{part}_{name}": value for name, value in found.items()}
 
 
@@ -51,10 +53,11 @@ def errors(
     """
     examples, network = _ready(settings, weights=weights, part=part, fold=fold)
     own = criterion.of(settings)
-    found = [
-        own.each(output, targets)
-        for output, targets in _outputs(network, examples.feed, examples.part(part))
-    ]
+    with arithmetic(settings):
+        found = [
+            own.each(output, targets)
+            for output, targets in _outputs(network, examples.feed, examples.part(part))
+        ]
     return np.concatenate(found)
 
 
@@ -62,10 +65,11 @@ def errors_by_step(settings: Settings, *, weights: Weights, part: Part) -> NDArr
     """Give a forecast's mean squared error at each step ahead, [F], over windows and targets."""
     examples, network = _ready(settings, weights=weights, part=part, fold=None)
     own, total, count = criterion.of(settings), np.zeros(settings.data.horizon), 0
-    for output, targets in _outputs(network, examples.feed, examples.part(part)):
-        error = (own.point(output) - targets).double()  # [B, F, D]
-        total += error.square().mean(dim=2).sum(dim=0).cpu().numpy()
-        count += len(error)
+    with arithmetic(settings):
+        for output, targets in _outputs(network, examples.feed, examples.part(part)):
+            error = (own.point(output) - targets).double()  # [B, F, D]
+            total += error.square().mean(dim=2).sum(dim=0).cpu().numpy()
+            count += len(error)
     return total / count
 
 

@@ -17,6 +17,8 @@ from sweep.plan.exits import Exit
 
 def main(arguments: Sequence[str]) -> int:
     """Run the worker and return its exit code."""
+    # To look for GPUs must not start CUDA, which does not outlive a fork.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     if arguments and arguments[0] == "warm":
         from sweep.worker.warm import serve

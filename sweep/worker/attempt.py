@@ -20,6 +20,7 @@ from sweep.store import Store
 from sweep.study.reading import exists
 from sweep.worker.climbing import Climber
 from sweep.worker.fence import Fence
+from sweep.worker.fused import train_at_once
 from sweep.worker.notice import ToldToStop
 from sweep.worker.past import Past, past_of
 from sweep.worker.settling import Assignment, Writer, resolved, settle, stopped
@@ -42,6 +43,9 @@ def live(work: Assignment) -> Exit:
             return Exit.PACK_FAILS
         measure_baselines(work)
         writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(work.round.number))
+        if work.pack.fused:
+            live_fused(work, attempt, writer=writer, past=past)
+            return Exit.DONE
         if work.round.rungs is not None:
             _climb(work, attempt, writer=writer, past=past)
             return Exit.DONE
@@ -53,6 +57,14 @@ def live(work: Assignment) -> Exit:
                 first = attempt.number == 1 and work.round.number == 1
                 settle(work, trials[number], writer=writer, deaths=deaths, first=first)
     return Exit.DONE
+
+
+def live_fused(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) -> None:
+    """Train the pack's trials at once, or what this slot claims."""
+    climber = None
+    if work.round.rungs is not None:
+        climber = climber_of(work.store, work.study, work.round, attempt, past=past)
+    train_at_once(work, writer=writer, past=past, climber=climber)
 
 
 def _climb(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) -> None:

@@ -108,6 +108,7 @@ class Keeper:
         fence: Fence,
         notice: Notice,
         spent: Callable[[], Seconds],
+        among_others: bool = False,
         every_s: float | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -119,6 +120,7 @@ class Keeper:
         self._fence = fence
         self._notice = notice
         self._spent = spent  # in this attempt so far
+        self._among_others = among_others
         self._every_s = seconds(os.environ, EVERY, EVERY_S) if every_s is None else every_s
         self._now = now
         self._due = now() + self._every_s
@@ -174,7 +176,10 @@ class Keeper:
         return self._notice.told or self._now() >= self._due
 
     def keep(self, state: bytes) -> None:
-        """Keep a checkpoint; raises ToldToStop where this process has to end."""
+        """Keep a checkpoint; raises ToldToStop where this process has to end.
+
+        Among others it does not: whoever trains them keeps them all before that.
+        """
         self._fence.check()
         kept = Kept(
             configuration=self._configuration(),
@@ -188,7 +193,8 @@ class Keeper:
             self._forget_older()
         except StoreLost as error:  # the record may find it there again
             log.warning("trial %s: no checkpoint: %s", self._trial.number, error)
-        self._notice.check()
+        if not self._among_others:
+            self._notice.check()
         self._due = self._now() + self._every_s
 
     def rest(self, state: bytes) -> None:

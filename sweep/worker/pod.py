@@ -20,7 +20,7 @@ from sweep.search.climbing import Climb
 from sweep.study.showing import ENV, tracker_of
 from sweep.tracking.address import without_password
 from sweep.worker.assignment import Ready, get_ready
-from sweep.worker.attempt import PARENT, Attempt, claim, climber_of
+from sweep.worker.attempt import PARENT, Attempt, claim, climber_of, live_fused, measure_baselines
 from sweep.worker.child import become_child
 from sweep.worker.climbing import Climber
 from sweep.worker.crew import Crew, Order
@@ -29,7 +29,7 @@ from sweep.worker.environment import Orders, read_orders
 from sweep.worker.fence import Fenced
 from sweep.worker.notice import Notice, ToldToStop
 from sweep.worker.past import KILLED, Past, past_of
-from sweep.worker.settling import stopped
+from sweep.worker.settling import Writer, stopped
 from sweep.worker.tail import Tail
 from sweep.worker.unpacking import Restart
 
@@ -92,6 +92,13 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
         most = int(ready.study.limits.get("max_attempts", 3))
         if past.idle_deaths >= most:
             return Exit.PACK_FAILS
+        if pack.fused:
+            # In this process: an array has the whole GPU, and nothing to run beside it.
+            work = ready.pack(orders.index, notice=notice)
+            measure_baselines(work)
+            writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(ready.round.number))
+            live_fused(work, attempt, writer=writer, past=past)
+            return Exit.DONE
         todo: list[Order] = [{"trial": n} for n in pack.trials if n not in past.done]
         climber = _climber(ready, attempt, past)
         width = past.width(orders.width)

@@ -118,8 +118,97 @@ def settle(
     before; a `climb` ends at a rung, where the trial rests and is marked. ToldToStop passes, after
     a line that tells what was spent.
     """
+    course = begin(work, trial, writer=writer, deaths=deaths, first=first, climb=climb)
+    if isinstance(course, Record):
+        return course
+    try:
+        result = _train(work, course)
+    except Fenced:
+        raise
+    except ToldToStop:
+        course.told_to_stop()
+        raise
+    return course.end(result)
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """A trial that was begun and has no record yet."""
+
+    work: Assignment
+    trial: Trial
+    writer: Writer
+    results: str  # key of its records file
+    keeper: Keeper | None
+    begun: Record
+    first: bool
+    climb: Climb | None
+    spent: Callable[[], Seconds]
+
+    def end(self, result: Result | Exception) -> Record:
+        """Write down what came of it, or where it rests; an exception is its failure."""
+        work, trial = self.work, self.trial
+        if isinstance(result, Exception):
+            result = Result(state=State.FAILED, failure=failure_of(result))
+        self.writer.fence.check()
+        weights = None
+        if work.application is not None and result.state.terminal:
+            weights = keep_weights(work.store, work.application, work.round, trial, result)
+        record = replace(
+            self.begun,
+            state=result.state,
+            objective=result.objective,
+            metrics=result.metrics,
+            history=result.history,
+            error=result.failure,
+            finished=CLOCK.now(),
+            device=result.device,
+            versions={**self.begun.versions, **result.numbers},
+            value=result.objective if result.value is None else result.value,
+            weights=weights,
+        )
+        record = _with_seconds(record, self.keeper, self.spent())
+        if self.keeper is not None and result.checkpoint is not None:
+            self.keeper.rest(result.checkpoint)
+        return _write(work, trial, record, self.results, self._unneeded(), climb=self.climb)
+
+    def tell(self, epoch: Epoch) -> Decision:
+        """Show an epoch, and say what becomes of the trial: it rests at its rung."""
+        self.work.watcher.epoch(self.trial, epoch)
+        there = self.climb is not None and epoch.number >= self.climb.epochs
+        return Decision.PAUSE if there else Decision.GO_ON
+
+    def told_to_stop(self) -> None:
+        """Write down what was spent on it, unless the attempt no longer counts."""
+        self.writer.fence.look()
+        paused = replace(self.begun, state=State.PAUSED, finished=CLOCK.now())
+        line = to_line(_with_seconds(paused, self.keeper, self.spent()))
+        self.work.store.append(self.results, line)
+
+    def _unneeded(self) -> Keeper | None:
+        keeper = self.keeper
+        return keeper if keeper is not None and (keeper.used or not self.first) else None
+
+
+def begin(
+    work: Assignment,
+    trial: Trial,
+    *,
+    writer: Writer,
+    deaths: int = 0,
+    first: bool = False,
+    climb: Climb | None = None,
+    meter: Callable[[], Callable[[], Seconds]] | None = None,
+    among_others: bool = False,
+) -> Course | Record:
+    """Begin a trial; where it is not to be trained, its terminal record is written and returned.
+
+    `meter` begins to count what is spent on it. `among_others`, keeping a checkpoint of it never
+    ends this process.
+    """
     results = writer.next_file(work.pack.number)
-    keeper = _keeper(work, trial, writer)
+    spent = (meter or own_meter)()
+    keeper = _keeper(work, trial, writer, spent, among_others=among_others)
     begun = Record(
         trial=trial.number,
         state=State.RUNNING,
@@ -131,34 +220,46 @@ def settle(
         versions=work.versions,
     )
     if stopped(work.store, work.study):
+        # What was kept of it stays: `resume` goes on from there.
         record = replace(begun, state=State.CANCELLED, finished=begun.started)
-        keeper = None  # what was kept of it stays: `resume` goes on from there
-    elif deaths >= work.max_attempts:
+        return _write(work, trial, record, results, None)
+    if deaths >= work.max_attempts:
         record = replace(begun, state=State.FAILED, error=_died(deaths), finished=begun.started)
-    else:
-        if keeper is not None and not first:
-            keeper.find()
-        work.store.append(results, to_line(begun))
-        work.watcher.began(trial, begun)
-        spent = _meter()
-        try:
-            record, resting = _train(work, trial, begun, keeper, spent, writer.fence, climb)
-            if keeper is not None and resting is not None:
-                keeper.rest(resting)
-        except Fenced:
-            raise
-        except ToldToStop:
-            writer.fence.look()
-            paused = replace(begun, state=State.PAUSED, finished=CLOCK.now())
-            work.store.append(results, to_line(_with_seconds(paused, keeper, spent())))
-            raise
+        unneeded = None if first else keeper
+        return _write(work, trial, record, results, unneeded, climb=climb)
+    if keeper is not None and not first:
+        keeper.find()
+    work.store.append(results, to_line(begun))
+    work.watcher.began(trial, begun)
+    return Course(
+        work=work,
+        trial=trial,
+        writer=writer,
+        results=results,
+        keeper=keeper,
+        begun=begun,
+        first=first,
+        climb=climb,
+        spent=spent,
+    )
+
+
+def _write(
+    work: Assignment,
+    trial: Trial,
+    record: Record,
+    results: str,
+    unneeded: Keeper | None,
+    *,
+    climb: Climb | None = None,
+) -> Record:
     if record.state is State.FAILED:
         work.store.create(layout.failure_key(trial.number), b"")
     work.store.append(results, to_line(record))
     if climb is not None and record.state is not State.CANCELLED:
         mark(work, record, rung=climb.rung)
-    if record.state.terminal and keeper is not None and (keeper.used or not first):
-        keeper.clear()
+    if unneeded is not None and record.state.terminal:
+        unneeded.clear()
     work.watcher.ended(trial, record)
     return record
 
@@ -185,7 +286,7 @@ def resolved(round_: Round, trial: Trial) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
-class _NoCheckpoints:
+class NoCheckpoints:
     """Stand for the checkpoints of a task that cannot go on from one."""
 
     last = None
@@ -201,7 +302,14 @@ class _NoCheckpoints:
         """Keep a checkpoint."""
 
 
-def _keeper(work: Assignment, trial: Trial, writer: Writer) -> Keeper | None:
+def _keeper(
+    work: Assignment,
+    trial: Trial,
+    writer: Writer,
+    spent: Callable[[], Seconds],
+    *,
+    among_others: bool,
+) -> Keeper | None:
     if not work.goes_on:
         return None
     return Keeper(
@@ -212,7 +320,8 @@ def _keeper(work: Assignment, trial: Trial, writer: Writer) -> Keeper | None:
         versions=work.versions,
         fence=writer.fence,
         notice=work.notice,
-        spent=_meter(),
+        spent=spent,
+        among_others=among_others,
     )
 
 
@@ -221,47 +330,16 @@ def _configuration(round_: Round, trial: Trial) -> str:
     return digest(json.loads(json.dumps(resolved(round_, trial), default=repr)))
 
 
-def _train(
-    work: Assignment,
-    trial: Trial,
-    begun: Record,
-    keeper: Keeper | None,
-    spent: Callable[[], Seconds],
-    fence: Fence,
-    climb: Climb | None,
-) -> tuple[Record, bytes | None]:
-    def tell(epoch: Epoch) -> Decision:
-        work.watcher.epoch(trial, epoch)
-        there = climb is not None and epoch.number >= climb.epochs
-        return Decision.PAUSE if there else Decision.GO_ON
-
+def _train(work: Assignment, course: Course) -> Result:
     try:
-        if keeper is not None:
-            result = work.run(trial, tell, keeper)
-        else:
-            with work.notice.breakable():
-                result = work.run(trial, tell, _NoCheckpoints())
+        if course.keeper is not None:
+            return work.run(course.trial, course.tell, course.keeper)
+        with work.notice.breakable():
+            return work.run(course.trial, course.tell, NoCheckpoints())
     except StoreLost:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  a trial's failure is data
-        result = Result(state=State.FAILED, failure=_failure(error))
-    fence.check()
-    weights = None
-    if work.application is not None and result.state.terminal:
-        weights = keep_weights(work.store, work.application, work.round, trial, result)
-    record = replace(
-        begun,
-        state=result.state,
-        objective=result.objective,
-        metrics=result.metrics,
-        history=result.history,
-        error=result.failure,
-        finished=CLOCK.now(),
-        device=result.device,
-        value=result.objective if result.value is None else result.value,
-        weights=weights,
-    )
-    return _with_seconds(record, keeper, spent()), result.checkpoint
+        return Result(state=State.FAILED, failure=failure_of(error))
 
 
 def _with_seconds(record: Record, keeper: Keeper | None, spent: Seconds) -> Record:
@@ -276,7 +354,8 @@ def _with_seconds(record: Record, keeper: Keeper | None, spent: Seconds) -> Reco
     )
 
 
-def _failure(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> Failure:
+    """Tell of an exception as a trial's failure."""
     text = f"exit({error.code})" if isinstance(error, SystemExit) else str(error)
     trace = "".join(traceback.format_exception(error)[-12:])
     return Failure(type(error).__name__, text, trace=trace)
@@ -290,11 +369,12 @@ def _died(deaths: int) -> Failure:
     )
 
 
-def _meter() -> Callable[[], Seconds]:
+def own_meter() -> Callable[[], Seconds]:
+    """Begin to count what this process spends."""
     cpu, clock = cpu_seconds(), CLOCK.now()
 
     def spent() -> Seconds:
-        return Seconds(cpu_seconds() - cpu, CLOCK.now() - clock if _holds_gpu() else 0.0)
+        return Seconds(cpu_seconds() - cpu, CLOCK.now() - clock if holds_gpu() else 0.0)
 
     return spent
 
@@ -305,7 +385,8 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _holds_gpu() -> bool:
+def holds_gpu() -> bool:
+    """Tell whether this process has taken a GPU."""
     # Only a task that has loaded torch can have taken one.
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.cuda.is_initialized())

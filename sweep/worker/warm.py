@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from sweep.cluster.gpus import VISIBLE
 from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
 from sweep.plan.application import Tree
@@ -62,7 +63,8 @@ class _Parent:
         elif "crown" in order:
             self.fork(None, partial(self._crown, order["crown"]), lifeline)
         else:
-            self.fork(order["pack"], partial(self._live, order["pack"]), lifeline)
+            work = partial(self._live, order["pack"], order.get("gpu"))
+            self.fork(order["pack"], work, lifeline)
 
     def _load(self, order: dict[str, Any]) -> None:
         try:
@@ -72,7 +74,9 @@ class _Parent:
             return
         self.index = {pack.number: i for i, pack in enumerate(self.ready.round.packs)}
 
-    def _live(self, pack: int, notice: Notice) -> Exit:
+    def _live(self, pack: int, gpu: str | None, notice: Notice) -> Exit:
+        if gpu is not None:
+            os.environ[VISIBLE] = gpu  # nothing of this process has looked at GPUs yet
         return live(self.ready.reopened().pack(self.index[pack], notice=notice))
 
     def _crown(self, trees: Sequence[tuple[int, Tree]], _: Notice) -> Exit:
@@ -134,7 +138,8 @@ def serve(lifeline: int) -> int:
     """Fork workers as told on standard input, until it or the lifeline ends.
 
     Messages are JSON lines. In: perhaps {"task": NAME}, imported ahead of its plan; one with
-    store, study and round; then {"pack": N} and {"crown": [[TRIAL, TREE], ...]}. Out: {"pack": N,
+    store, study and round; then {"pack": N}, with the GPU that
+    it has for itself, and {"crown": [[TRIAL, TREE], ...]}. Out: {"pack": N,
     "pid": P}, {"pack": N, "exit": CODE}, {"crowned": CODE, "said": TEXT}, {"refused": TEXT}.
     """
     # What a task's module prints must not come between the messages.

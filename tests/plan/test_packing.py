@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_builders import make_trial
 
-from sweep.plan.packing import Pack, local_capacity, pack, pod_capacity
+from sweep.plan.packing import Pack, fused_capacity, local_capacity, pack, pod_capacity
 from sweep.plan.trial import Trial
 
 costs = st.integers(1, 1000)
@@ -107,3 +107,25 @@ def test_a_pod_gets_two_packs_and_never_fewer_trials_than_it_trains_at_a_time(
     trials: int, pods: int, lanes: int, capacity: int
 ) -> None:
     assert pod_capacity(trials, pods=pods, lanes=lanes) == capacity
+
+
+def test_fused_trials_make_packs_of_their_own_with_a_capacity_of_their_own() -> None:
+    trials = [make_trial(number, shape=0, cost=1) for number in range(12)]
+
+    found = pack(
+        trials,
+        same=lambda _: None,
+        cost=lambda _: 1.0,
+        capacity=2,
+        fused=lambda trial: trial.number < 8,
+        fused_capacity=100,
+    )
+
+    assert [each.trials for each in found if each.fused] == [tuple(range(8))]
+    assert [len(each.trials) for each in found if not each.fused] == [2, 2]
+
+
+def test_a_fused_pack_fills_its_lanes_before_there_are_more_of_them() -> None:
+    assert fused_capacity(100, workers=8, lanes=64) == 64
+    assert fused_capacity(2000, workers=8, lanes=64) == 125
+    assert fused_capacity(100_000, workers=1, lanes=64) == 1000

@@ -69,6 +69,13 @@ def test_a_round_says_the_same_in_the_same_bytes(round_: Round) -> None:
     assert round_to_bytes(again) == round_to_bytes(round_)
 
 
+def test_a_round_says_which_packs_are_fused_only_where_some_are() -> None:
+    plain, fused = SMALL, replace(SMALL, packs=[replace(SMALL.packs[0], fused=True)])
+
+    assert "fused" not in json.loads(round_to_bytes(plain))
+    assert read_round(round_to_bytes(fused)) == fused
+
+
 @both
 @given(data_=st.data())
 def test_any_change_is_noticed(read: Read, data: bytes, data_: st.DataObject) -> None:

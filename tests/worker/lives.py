@@ -43,6 +43,7 @@ def make_study(
     base: dict[str, Any] | None = None,
     rungs: tuple[int, ...] = (),
     slots: int = 1,
+    fused: bool = False,
     **config: Any,
 ) -> Store:
     """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`; with rungs, of slots."""
@@ -62,12 +63,12 @@ def make_study(
             Trial(number, 0, {key: float(number) if key == "x" else number})
             for number in range(trials)
         ],
-        packs=[Pack(0, tuple(range(trials)))],
+        packs=[Pack(0, tuple(range(trials)), fused)],
     )
     if rungs:
         round_ = replace(
             round_,
-            packs=[Pack(number, ()) for number in range(slots)],
+            packs=[Pack(number, (), fused) for number in range(slots)],
             rungs=Rungs(brackets=(rungs,), factor=3, units=tuple((n,) for n in range(trials))),
         )
     add_round(place, round_)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sweep.errors import SweepError
+from sweep.errors import BadInput
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train import device, loop, model
@@ -24,6 +24,7 @@ from sweep.train.array.network import Source
 from sweep.train.array.recurrence import Engine, Operations
 from sweep.train.criterion import Score
 from sweep.train.feed import SeriesFeed, open_feed
+from sweep.train.precision import arithmetic
 from sweep.train.step import BEGINNING, Diverged, Part, check, limit_of
 from sweep.train.story import loss_of
 
@@ -172,28 +173,30 @@ class Trainer:
 
     def _train_like(self, settings: Settings) -> None:
         """Train trials of one form until the queue has no more of it."""
-        shared = common(settings)
+        most = len(self._back) + self.queue.left()
         array: Array | None = None
         try:
-            most = len(self._back) + self.queue.left()
-            array = open_array(settings, most=most, engine=self.engine, width=self.width)
-            while True:
-                self._fill(array, shared)
-                if not array.busy():
-                    return
-                _Epoch(array, self.queue).run()
+            with arithmetic(settings, mixed=False):
+                array = open_array(settings, most=most, engine=self.engine, width=self.width)
+                self._train_in(array, common(settings))
         except torch.OutOfMemoryError as error:
             self._give_back(array)
-            narrower = self._narrowed(array, error)
-        except SweepError as error:
-            self._give_back(array)
+            self._narrow(array, error)
+        except BadInput as error:
+            if array is not None:
+                raise
             self._back.popleft().ended(error)
-            return
         del array
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.width = narrower
+
+    def _train_in(self, array: Array, shared: Settings) -> None:
+        while True:
+            self._fill(array, shared)
+            if not array.busy():
+                return
+            _Epoch(array, self.queue).run()
 
     def _fill(self, array: Array, shared: Settings) -> None:
         for slot in range(len(array.lanes)):
@@ -210,14 +213,15 @@ class Trainer:
         if array is not None:
             self._back.extendleft(lane.entry for _, lane in reversed(array.busy()))
 
-    def _narrowed(self, array: Array | None, error: torch.OutOfMemoryError) -> int | None:
-        """Choose the lanes of the next block; where one alone did not fit, its trial fails."""
+    def _narrow(self, array: Array | None, error: torch.OutOfMemoryError) -> None:
+        """Go on with half the lanes; where one alone did not fit, its trial fails."""
         width = self.width if array is None else len(array.lanes)
-        if width is None or width == 1:
-            self._back.popleft().ended(error)
-            return 1
-        log.warning("array: memory ran out, going on with %s lanes", width // 2)
-        return width // 2
+        if width is not None and width > 1:
+            self.width = width // 2
+            log.warning("array: memory ran out, going on with %s lanes", self.width)
+            return
+        self.width = 1
+        self._back.popleft().ended(error)
 
 
 class _Epoch:

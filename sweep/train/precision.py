@@ -1,0 +1,40 @@
+"""Compute in the precision that a configuration names, and in no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from sweep.errors import BadInput
+from sweep.plan.settings import Settings
+from sweep.train import device
+
+
+@contextmanager
+def arithmetic(settings: Settings, *, mixed: bool = True) -> Iterator[None]:
+    """Set matrix products to float32 or TF32, and autocast for bfloat16 where that is `mixed`.
+
+    Raises BadInput for TF32 without a GPU, which alone has it.
+    """
+    name = settings.train.precision
+    place = device.resolve(settings.train.device)
+    if name == "tf32" and place.type != "cuda":
+        raise BadInput(
+            "train.precision=tf32 is of GPUs alone, and this trial runs on the CPU; say float32"
+        )
+    products, kernels = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, kernels.allow_tf32
+    products.allow_tf32 = kernels.allow_tf32 = name == "tf32"
+    try:
+        # Its cache would keep the first step's weights for as long as the context lasts.
+        with torch.autocast(
+            place.type,
+            dtype=torch.bfloat16,
+            enabled=mixed and name == "bfloat16",
+            cache_enabled=False,
+        ):
+            yield
+    finally:
+        products.allow_tf32, kernels.allow_tf32 = before
