@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 from sweep.cluster.api import Api, Away, Refused, in_pod, open_api
 from sweep.cluster.release import Release, look_for_release, read_release
@@ -56,6 +58,9 @@ def open_ways(
     tracking = _address(people, pods, api, own=None, inside=inside)
     if people and pods:
         env[PAGES] = f"{pods} {people}"
+    elif pods and inside:
+        with suppress(BadInput):  # no Service of this namespace: its address is as good for people
+            env.update(_by_port_forward(pods, api))
     if tracking and pods:
         env[WAY] = f"{pods} {tracking}"
         if not people and not inside:
@@ -76,6 +81,15 @@ def find_store(given: str | None, *, env: Mapping[str, str]) -> Store:
             open_ways(found.release, found.api)
             address = found.release.store
     return open_store(address or "sweep-store")
+
+
+def _by_port_forward(pods: str, api: Api) -> dict[str, str]:
+    # For whoever reads a pod's log: the way that they open themselves.
+    from sweep.cluster.forwarding import again
+
+    parts = urlsplit(pods)
+    theirs = parts._replace(netloc=f"127.0.0.1:{parts.port or 80}").geturl()
+    return {WAY_AGAIN: again(api, pods, theirs), PAGES: f"{pods} {theirs}"}
 
 
 def _address(people: str, pods: str, api: Api, *, own: str | None, inside: bool) -> str | None:

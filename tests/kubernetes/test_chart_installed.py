@@ -5,6 +5,7 @@ The tests use one release, in the order in which they stand here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from installed import CHART, OURS, RELEASE, TINY, Installed, installed, namespac
 from kubernetes.client import ApiClient
 from testbed.bed import Bed
 from testbed.control import ControlPlane
+from testbed.errors import BedError
 from testbed.helm import programs
 from testbed.levers import Link
 from testbed.pods import conditions
@@ -74,7 +76,7 @@ def test_a_sweep_from_outside_needs_no_flag(release: Installed, person: Place) -
 
 
 def test_helm_test_runs_a_sweep_inside(release: Installed) -> None:
-    told = release.helm("test", RELEASE, "--timeout", "8m")
+    told = helm_test(release)
 
     assert "Succeeded" in told
     assert "2 trials: 2 completed" in release.pods.logs("sweep-test")
@@ -94,7 +96,8 @@ def test_a_night_whose_client_is_killed_completes_as_one_study(
     assert second != first
     assert "Complete" in conditions(ended), release.pods.logs(second)
     status = person.verb("status", NIGHT, "--json")
-    assert '"name": "night-1"' in status.out, status.err
+    (told,) = json.loads(status.out)
+    assert (told["study"], told["state"]) == (NIGHT, "complete")
     jobs = release.pods.batch.list_namespaced_job(
         release.namespace, label_selector=f"sweep/study={NIGHT}"
     )
@@ -112,13 +115,17 @@ def test_an_upgrade_keeps_passwords_and_data(release: Installed, person: Place) 
     assert "outside" in person.verb("status").out
 
 
-def test_artifacts_survive_a_restart_of_every_pod(release: Installed, person: Place) -> None:
-    before = {pod.metadata.uid for pod in release.stack()}
+def test_artifacts_survive_a_rollback_and_a_restart_of_every_pod(
+    release: Installed, person: Place
+) -> None:
+    secrets, before = release.secrets(), {pod.metadata.uid for pod in release.stack()}
+    release.helm("rollback", RELEASE, "1", "--timeout", "8m")
     release.kubectl("delete", "pod", "--selector", OURS, "--wait=false")
 
     wait_until(lambda: before.isdisjoint(pod.metadata.uid for pod in release.stack()))
     release.wait_ready()
 
+    assert release.secrets() == secrets
     again = person.verb("publish", "outside")
     assert again.code == 0, again.out + again.err
     assert person.verb("report", "outside", "--output", "page.html").code == 0
@@ -134,7 +141,7 @@ def test_uninstall_leaves_data_and_passwords_and_says_so(release: Installed) -> 
         release.namespace, label_selector=OURS
     )
     assert {claim.metadata.name for claim in claims.items} == {"sweep-postgres", "sweep-minio"}
-    assert release.stack() == []
+    wait_until(lambda: release.stack() == [], within_s=180)
 
 
 def test_store_and_database_may_be_elsewhere(
@@ -173,7 +180,7 @@ def test_store_and_database_may_be_elsewhere(
         with installed(
             stack_node, control_plane, pods, programs(), tmp_path, changes=changes
         ) as release:
-            told = release.helm("test", RELEASE, "--timeout", "8m")
+            told = helm_test(release)
             release.helm("uninstall", RELEASE, "--wait", "--timeout", "4m")
 
     assert "Succeeded" in told
@@ -184,6 +191,13 @@ def test_store_and_database_may_be_elsewhere(
 def sweep(person: Place, study: str) -> Ended:
     words = ("sweep", "+experiment=forecast", *TINY, f"hydra.launcher.study={study}", "-m")
     return finish(person._start(["-m", *words]), within_s=600)
+
+
+def helm_test(release: Installed) -> str:
+    try:
+        return release.helm("test", RELEASE, "--timeout", "8m")
+    except BedError as error:
+        raise AssertionError(f"{error}\n{release.pods.logs('sweep-test')}") from None
 
 
 def trainers(release: Installed, study: str) -> list[Any]:
