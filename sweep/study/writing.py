@@ -67,14 +67,15 @@ def report_address(state: Studied) -> str:
 def _background(state: Studied, summary: Summary, links: Sequence[str]) -> Background:
     study, best = state.study, summary.results.board.best
     trials = {trial.number: trial for trial in state.trials}
+    search = read_search(state.place)
     winner = trial_command(study, trials[best.trials[0]], bases=state.bases) if best else ""
     return Background(
         study=study.name,
         created=study.created,
-        command=study_command(study, search=read_search(state.place)),
+        command=study_command(study, search=search),
         winner=winner,
         facts=_facts(state),
-        grid=study.grid,
+        grid=summary.results.board.varied if search else study.grid,
         links=[*links, f"Records: {state.place.url.removeprefix('file://')}"],
     )
 
