@@ -261,6 +261,13 @@ def paired_errors(tree: Tree, weights: Sequence[bytes], kept: bytes | None) -> P
     return Paired(own, others, settings.data.horizon if settings.data.kind == "series" else 1)
 
 
+def together(tree: Tree, weights: Sequence[bytes]) -> Mapping[str, float]:
+    """Score the mean of several seeds on the test part."""
+    from sweep.train.ensemble import score
+
+    return score(schema.parse(tree), weights=[_arrays(each) for each in weights])
+
+
 @lru_cache(maxsize=1)  # scores and errors are asked for one after the other
 def _measured(tree: str) -> Mapping[str, Baseline]:
     from sweep.train.baselines import baselines as measure
@@ -411,6 +418,8 @@ APPLICATION = Application(
     fuses=Facet(FUSE_KEYS, fuses),
     baselines=baselines,
     crown=crown,
+    together=together,
+    together_loader="sweep.train.ensemble:load",
     baseline_errors=baseline_errors,
     paired_errors=paired_errors,
     tracking=tracking,

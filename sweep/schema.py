@@ -49,6 +49,7 @@ LIMITS: Mapping[str, Any] = {
     "gate.min_effect": Field(ge=0, allow_inf_nan=False),
     "gate.seeds": Field(ge=5),
     "gate.nights": Field(ge=0),
+    "tracking.ensemble": Field(ge=2),
     "tracking.children": Field(pattern=r"^(all|none|top:[1-9][0-9]*)$"),
 }
 

@@ -154,6 +154,9 @@ class Application:
     backtest: Callable[[Tree, int, Callable[[int], None]], Mapping[str, Any]] | None = None
     # What its data cannot tell whatever is tried: sentences for the report.
     notes: Callable[[Flat], Sequence[str]] | None = None
+    # The test metrics of several seeds joined, and what opens their files, a folder a member.
+    together: Callable[[Tree, Sequence[bytes]], Mapping[str, float]] | None = None
+    together_loader: str = ""
     # The errors of the baselines on each test window, in a form that `paired_errors` reads.
     baseline_errors: Callable[[Tree], bytes] | None = None
     # A winner's configuration, the weights of its seeds, and what `baseline_errors` gave, if kept.

@@ -103,6 +103,7 @@ class Tracking:
     uri: str | None = None  # null: MLFLOW_TRACKING_URI, else sqlite in the working directory
     experiment: str | None = None  # null: the study's job name
     register: str | None = None  # name under which the winner is registered
+    ensemble: int | None = None  # of so many of its seeds, the best; null: the best seed alone
     children: str | None = None  # all, top:N or none; null: all, above 5,000 trials top:1000
 
 

@@ -22,6 +22,7 @@ class Results:
     records: Mapping[int, Record]
     baselines: Sequence[Baseline] = ()  # the best first
     test: Mapping[Value, float] = field(default_factory=dict)  # the winner's test score by seed
+    together: tuple[int, float] | None = None  # seeds that were joined, and their test score
     versus: Mapping[str, Resampled] = field(default_factory=dict)  # winner less baseline, on test
     seed: str = SEED
     spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included

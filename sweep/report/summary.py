@@ -51,6 +51,7 @@ def summarize(results: Results, *, title: str, links: Sequence[str] = ()) -> Sum
         selection=(
             *choice_lines(results.board),
             *versus_lines(results.versus, board=results.board),
+            *together_lines(results),
             *advice_lines(results),
         ),
     )
@@ -119,6 +120,17 @@ def verdict(results: Results) -> str:
         line += f"; {board.test} {_with_spread(results.test_mean, results.test_sd, places)}"
         line += _over(len(results.test))
     return line + "."
+
+
+def together_lines(results: Results) -> list[str]:
+    """Say what several seeds of the winner reach together, where they were joined."""
+    if results.together is None:
+        return []
+    seeds, score = results.together
+    places = decimals(score)
+    alone = show_score(results.test_mean, places=places)
+    line = f"The mean of the winner's best {seeds} seeds reaches {results.board.test} "
+    return [line + f"{show_score(score, places=places)}; one alone {alone} on average."]
 
 
 def reason_lines(reasons: Sequence[Reason]) -> list[str]:

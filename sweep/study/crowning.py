@@ -36,7 +36,7 @@ def crown(
     known = known_winner(state, best)
     if known is not None:
         return known
-    trees = {number: tree_of(state, number) for number in _completed(state, best)}
+    trees = {number: tree_of(state, number) for number in _best_first(state, best)}
     if elsewhere is not None:
         said = elsewhere(trees)
         if said:
@@ -45,7 +45,7 @@ def crown(
     if known is None:
         application.warm()
         known = crown_trials(
-            state.place, trees, application=application, seed=state.study.seed, say=console.print
+            state.place, trees, application=application, study=state.study, say=console.print
         )
     return known
 
@@ -57,6 +57,12 @@ def tree_of(state: Studied, number: int) -> dict[str, Any]:
     tree = OmegaConf.to_container(config, resolve=True)
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
+
+
+def _best_first(state: Studied, best: Configuration) -> list[int]:
+    sign = 1 if state.study.direction == "minimize" else -1
+    numbers = _completed(state, best)
+    return sorted(numbers, key=lambda n: (sign * (state.records[n].objective or 0.0), n))
 
 
 def _completed(state: Studied, best: Configuration) -> list[int]:

@@ -18,7 +18,7 @@ from sweep.report.results import Results
 from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.crowning import Elsewhere, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
-from sweep.study.scoring import Crowned, read_versus
+from sweep.study.scoring import Crowned, read_joined, read_versus
 from sweep.study.searching import read_search, read_story
 from sweep.study.spending import Meter
 from sweep.study.studied import Studied
@@ -105,6 +105,7 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         records=state.records,
         baselines=read_baselines(_baselines(state), board=board),
         test={item.seed: item.winner.metrics[board.test] for item in crowned},
+        together=_together(state, board, crowned),
         versus=read_versus(state.place) if crowned else {},
         seed=state.study.seed,
         spent=spent_on(state),
@@ -125,6 +126,15 @@ def _unnamed_strategy(state: Studied) -> str:
         if key in first
     )
     return "another sweeper" if later else "grid"
+
+
+def _together(
+    state: Studied, board: Leaderboard, crowned: Sequence[Crowned]
+) -> tuple[int, float] | None:
+    joined, known = read_joined(state.place), {item.trial for item in crowned}
+    if joined is None or board.test not in joined.metrics or not known.issuperset(joined.trials):
+        return None
+    return len(joined.trials), joined.metrics[board.test]
 
 
 def spent_on(state: Studied) -> Spent:

@@ -16,7 +16,7 @@ from sweep.report.leaderboard import Configuration, result_of
 from sweep.report.markdown import NOTE_LIMIT, note
 from sweep.report.summary import Summary as Report
 from sweep.study.champions import card_of
-from sweep.study.scoring import Crowned
+from sweep.study.scoring import Crowned, read_joined
 from sweep.study.showing import (
     cast_of,
     opened_again,
@@ -147,13 +147,24 @@ def _log_winner(
     choose = max if state.study.direction == "maximize" else min
     first = choose(crowned, key=lambda item: state.records[item.trial].objective or 0.0)
     name = cast_of(state.study, state.bases, state.trials).info(first.trial).name
+    files, metrics = first.winner.model, first.winner.metrics
+    loader = str(state.study.facts["loader"])
+    joined = read_joined(state.place)
+    members = [item for item in crowned if joined and item.trial in joined.trials]
+    if joined and len(members) == len(joined.trials):
+        loader, metrics = str(state.study.facts["together_loader"]), joined.metrics
+        files = {
+            f"trial-{item.trial:06d}/{file}": content
+            for item in members
+            for file, content in item.winner.model.items()
+        }
     winner = WinnerInfo(
         name=name,
-        files=first.winner.model,
-        loader=str(state.study.facts["loader"]),
+        files=files,
+        loader=loader,
         example=first.winner.example,
         outputs=first.winner.outputs,
-        metrics=first.winner.metrics,
+        metrics=metrics,
         register=state.study.tracking.get("register"),
         card=json.dumps(card_of(state, best)) if best else "",
     )

@@ -256,6 +256,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
             **surroundings(request.cwd),
             "inputs": _inputs(application, config),
             "loader": application.loader if application else "",
+            "together_loader": application.together_loader if application else "",
             "ranked": application is not None or request.direction is not None,
             "notes": list(application.notes(config)) if application and application.notes else [],
         },

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from sweep.errors import SweepError
 from sweep.plan import layout
 from sweep.plan.application import Application, Decision, Tree, Winner
+from sweep.plan.round import Study
 from sweep.plan.trial import Value
 from sweep.report.resampling import Resampled, versus
 from sweep.schema import flatten
@@ -29,19 +30,58 @@ def crown_trials(
     trees: Mapping[int, Tree],
     *,
     application: Application,
-    seed: str,
+    study: Study,
     say: Callable[[str], None],
 ) -> list[Crowned]:
-    """Score trials, given resolved, on the test part; keep their models, and no others' weights."""
+    """Score trials, given resolved, on the test part; keep their models, and no others' weights.
+
+    They are the seeds of one configuration, the best on validation first.
+    """
     crowned, weights = [], []
     for number, tree in trees.items():
         weights.append(_weights(store, number, tree, application, say))
         winner = application.crown(tree, weights[-1])
-        crowned.append(Crowned(number, flatten(tree).get(seed), winner))
+        crowned.append(Crowned(number, flatten(tree).get(study.seed), winner))
     if trees:
-        _compare(store, next(iter(trees.values())), weights, application, say)
+        first = next(iter(trees.values()))
+        _compare(store, first, weights, application, say)
+        _join(store, first, crowned, weights, application, most=study.tracking.get("ensemble"))
+    crowned.sort(key=lambda item: item.trial)
     _keep(store, crowned)
     return crowned
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several seeds of the winner as one model."""
+
+    trials: tuple[int, ...]
+    metrics: Mapping[str, float]  # on the test part
+
+
+def read_joined(store: Store) -> Joined | None:
+    """Read which seeds were joined, and what they score together; None where none were."""
+    try:
+        body = json.loads(store.read(layout.ENSEMBLE))
+        return Joined(tuple(body["trials"]), dict(body["metrics"]))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _join(
+    store: Store,
+    tree: Tree,
+    crowned: Sequence[Crowned],
+    weights: Sequence[bytes],
+    application: Application,
+    *,
+    most: int | None,
+) -> None:
+    if not most or len(crowned) < 2 or application.together is None:
+        return
+    metrics = application.together(tree, weights[:most])
+    body = {"trials": [item.trial for item in crowned[:most]], "metrics": dict(metrics)}
+    store.write(layout.ENSEMBLE, json.dumps(body).encode())
 
 
 def read_versus(store: Store) -> dict[str, Resampled]:

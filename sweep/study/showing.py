@@ -50,6 +50,7 @@ def choose_tracking(
         "uri": without_password(uri),
         "experiment": wanted.get("experiment") or job,
         "register": wanted.get("register"),
+        "ensemble": wanted.get("ensemble"),
         "children": wanted.get("children") or ("all" if trials <= MANY else "top:1000"),
     }
 

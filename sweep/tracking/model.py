@@ -37,7 +37,7 @@ class WinnerInfo:
     """
 
     name: str  # of the trial, shown as the model's name
-    files: Mapping[str, bytes]  # file name to content
+    files: Mapping[str, bytes]  # file name, or path, to content
     loader: str
     example: Mapping[str, Sequence[float] | Sequence[str]]  # raw rows: one prediction reads them
     outputs: Sequence[str] = ()  # names of the columns of a prediction
@@ -120,6 +120,7 @@ def _save(winner: WinnerInfo, *, folder: Path, model: Any, parent: str) -> None:
     files.mkdir()
     code.mkdir()
     for name, body in winner.files.items():
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
         (files / name).write_bytes(body)
     source = source_of(winner.loader.partition(":")[0])
     predict = _load(winner.loader)(files).predict

@@ -86,7 +86,7 @@ class _Parent:
             ready.store,
             dict(trees),
             application=ready.application,
-            seed=ready.study.seed,
+            study=ready.study,
             say=print,
         )
         return Exit.DONE
