@@ -224,7 +224,7 @@ def report(
     place = find_study(find_store(store, env=os.environ), study)
     written = report_study(place, output=output, form=form)
     if isinstance(written, str):
-        sys.stdout.write(written)
+        _write_out(written)
     else:
         print(json.dumps(written) if as_json else "\n".join(written.values()))  # noqa: T201
     return 0
@@ -385,6 +385,14 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> int:  # no
         for check in checks:
             print(f"{'ok' if check.ok else 'PROBLEM':8} {check.what}: {check.found}")  # noqa: T201
     return 0 if all(check.ok for check in checks) else 2
+
+
+def _write_out(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _states(words: str | None) -> frozenset[State]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +120,19 @@ def test_a_format_that_does_not_exist_is_refused_with_what_there_is(
     assert code == 2
     assert "--format" in (told := capsys.readouterr().err)
     assert "html" in told
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    make_study(tmp_path)
+    words = ["-m", "sweep", "report", "s-1", "--store", str(tmp_path), "--format", "html"]
+
+    with subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.stderr is not None
+        told = command.stderr.read()
+
+    assert (command.returncode, told) == (0, b"")
