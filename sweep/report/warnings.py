@@ -13,6 +13,7 @@ from sweep.plan.trial import Record, State, Value
 from sweep.report.baselines import ahead, ahead_on_test
 from sweep.report.boundary import Edge, edges
 from sweep.report.choice import choose
+from sweep.report.equal_epochs import level
 from sweep.report.formats import count, decimals, show_list, show_score, show_value
 from sweep.report.isolation import has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
@@ -255,15 +256,16 @@ def _share(
 def _few_trials(results: Results) -> list[Finding]:
     board = results.board
     needed = TRIALS_PER_SETTING * len(board.varied)
-    if not board.ranked or len(board.ranked) >= needed:
+    known = len(level(board, records=results.records).scores)
+    if not board.ranked or known >= needed:
         return []
     return [
         Finding(
             Kind.FEW_TRIALS,
-            f"{count(len(board.ranked), 'configuration')} for "
+            f"{count(known, 'configuration')} for "
             f"{count(len(board.varied), 'varied setting')}: too few to tell which of them matter.",
             f"Run at least {needed}, or vary fewer settings.",
-            {"ranked": len(board.ranked), "settings": len(board.varied), "needed": needed},
+            {"ranked": known, "settings": len(board.varied), "needed": needed},
         )
     ]
 

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from report_builders import by_trial, completed, diverged, make_results, make_trials, scored
+from report_builders import (
+    by_trial,
+    completed,
+    diverged,
+    make_results,
+    make_trials,
+    pruned,
+    scored,
+)
 
 from sweep.plan.trial import Record
 from sweep.report.results import Results
@@ -240,3 +248,15 @@ def test_what_the_data_cannot_test_is_said() -> None:
 
     assert warning.text == "No sentence is longer."
     assert not found(plain, Kind.OUT_OF_REACH)
+
+
+def test_trials_that_were_stopped_at_a_rung_count_where_importance_is_read_of_them() -> None:
+    trials = make_trials({"optim.lr": [1, 2, 3, 4, 5, 6]})
+    records = by_trial(
+        completed(0, 0.1, history={"val_loss": [0.2, 0.1]}),
+        *(pruned(n, history={"val_loss": [0.2 + n]}) for n in range(1, 6)),
+    )
+
+    found = find_warnings(make_results(trials, records))
+
+    assert Kind.FEW_TRIALS not in {finding.kind for finding in found}
