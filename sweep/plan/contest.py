@@ -12,6 +12,7 @@ from sweep.plan.facets import Flat
 from sweep.plan.trial import Trial, Value
 
 FORMAT = 1
+SILENT = ("tracking.", "gate.", "data.path", "data.sha256", "train.device", "train.backend")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ def take_on(
 
 
 def _silent(key: str) -> bool:
-    return key.startswith(("tracking.", "gate.", "data.path", "data.sha256"))
+    return key.startswith(SILENT)
 
 
 def contest_to_bytes(contest: Contest) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Sequence
 
 from sweep.plan.trial import State, Value
@@ -25,17 +26,22 @@ def csv_rows(results: Results) -> list[list[Value]]:
     board = results.board
     states = [state for state in State if board.counts.get(state)]
     columns = [board.objective, "sd", "seeds", board.test, "trials", *(s.lower() for s in states)]
+    confirmed = any(item.confirmed for item in board.ranked)
+    if confirmed:  # then the objective of these is that of fresh seeds
+        columns.append("in_search")
     rows: list[list[Value]] = [["rank", "baseline", *board.varied, *columns]]
+    more = [None] if confirmed else []
     ranked: list[tuple[int | None, Configuration]] = list(enumerate(board.ranked, start=1))
     unranked: list[tuple[int | None, Configuration]] = [(None, item) for item in board.unranked]
     for rank, item in ranked:
-        rows.append(_csv_row(rank, item, results, states))
+        searched = statistics.fmean(item.screened) if item.screened else None
+        rows.append([*_csv_row(rank, item, results, states), *([searched] if confirmed else [])])
     for baseline in results.baselines:
         settings = [None] * len(board.varied)
         scores = [baseline.objective, None, None, baseline.test]
-        rows.append([None, baseline.name, *settings, *scores, None, *(None for _ in states)])
+        rows.append([None, baseline.name, *settings, *scores, None, *(None for _ in states), *more])
     for rank, item in unranked:
-        rows.append(_csv_row(rank, item, results, states))
+        rows.append([*_csv_row(rank, item, results, states), *more])
     return rows
 
 

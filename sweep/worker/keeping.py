@@ -8,6 +8,7 @@ from typing import Any
 
 from sweep.plan import layout
 from sweep.plan.application import Application, Result
+from sweep.plan.contest import contest_from_bytes
 from sweep.plan.round import Round, digest
 from sweep.plan.selection import selection_from_bytes
 from sweep.plan.trial import Trial
@@ -22,9 +23,10 @@ def keep_weights(
 
     Fresh seeds that confirm the best are all kept: one of them will win.
     Two workers may each think theirs the best: both are kept, and the conductor removes what did
-    not win. A winner whose weights are not there is trained again from its seed.
+    not win. A winner whose weights are not there is trained again from its seed. What a gate
+    trains wins nothing here.
     """
-    if result.weights is None or result.objective is None:
+    if result.weights is None or result.objective is None or _contests(store, round_, trial):
         return None
     own = _configuration(application, round_, trial)
     best = _best(store)
@@ -60,6 +62,16 @@ def _confirms(store: Store, round_: Round, trial: Trial) -> bool:
         return False
     selection = selection_from_bytes(data, where=f"{store.url}/{layout.SELECTION}")
     return trial.number in selection.fresh
+
+
+def _contests(store: Store, round_: Round, trial: Trial) -> bool:
+    if round_.number == 1:
+        return False
+    try:
+        data = store.read(layout.CONTEST)
+    except KeyError:
+        return False
+    return trial.number in contest_from_bytes(data, where=f"{store.url}/{layout.CONTEST}").numbers
 
 
 def _best(store: Store) -> Mapping[str, Any] | None:

@@ -6,8 +6,18 @@ import json
 from dataclasses import replace
 
 import pytest
-from report_builders import by_trial, completed, diverged, failed, make_results, make_trials, scored
+from report_builders import (
+    by_trial,
+    completed,
+    diverged,
+    failed,
+    make_board,
+    make_results,
+    make_trials,
+    scored,
+)
 
+from sweep.plan.selection import select
 from sweep.plan.trial import Trial
 from sweep.report.background import Background
 from sweep.report.contents import Contents
@@ -138,3 +148,22 @@ def test_json_holds_every_configuration_and_what_is_not_finite_is_null() -> None
     assert found["counts"] == {"COMPLETED": 4, "INFEASIBLE": 1, "FAILED": 1}
     assert found["warnings"][0]["kind"] == "baseline"
     assert found["repeat"]["winner"] == "python -m sweep x=1"
+
+
+def test_what_fresh_seeds_confirmed_has_its_score_of_the_search_beside_it() -> None:
+    trials = [Trial(i, 0, {"optim.lr": rate}) for i, rate in enumerate((0.1, 0.2, 0.3))]
+    chosen = select([(0,), (1,)], seeds=(1, 2, 3, 4, 5), first_number=3)
+    records = [completed(i, 0.5 + i / 10) for i in range(3)]
+    for item in chosen.candidates:
+        for number, seed in zip(item.fresh, chosen.seeds, strict=True):
+            values = {"optim.lr": trials[item.screened[0]].values["optim.lr"], "train.seed": seed}
+            trials.append(Trial(number, 0, values))
+            records.append(completed(number, 0.7))
+    kept = by_trial(*records)
+    results = Results(board=make_board(trials, kept, selection=chosen), records=kept)
+
+    title, *rows = csv.reader(csv_text(results).splitlines())
+
+    place = title.index("in_search")
+    assert [row[place] for row in rows] == ["0.5", "0.6", ""]
+    assert {len(row) for row in rows} == {len(title)}
