@@ -5,7 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sweep.report.drawing.axes import Axis, Frame, epoch_axis, score_axis
@@ -51,6 +51,8 @@ def test_nothing_to_draw_draws_nothing() -> None:
     assert sheet.parts == []
 
 
+@settings(deadline=None)
+@example([1e9 + 1e-6, 1e9 + 2e-6])
 @given(st.lists(finite, min_size=1, max_size=20))
 def test_every_score_has_a_place_inside_its_axis(scores: list[float]) -> None:
     axis = score_axis(scores, title="loss")
@@ -59,6 +61,7 @@ def test_every_score_has_a_place_inside_its_axis(scores: list[float]) -> None:
     assert all(-1e-9 <= axis.place(value) <= 1 + 1e-9 for value, _ in axis.ticks)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500))
 def test_epochs_are_whole_and_have_at_least_one_tick(epochs: int) -> None:
     axis = epoch_axis(epochs)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_builders import by_trial, completed, make_board, make_trials
 
@@ -29,6 +29,7 @@ def test_where_more_is_better_the_front_rises() -> None:
     assert [item.score for item in prices.front] == [0.5, 0.6]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=2, max_size=20))
 def test_nothing_off_the_front_is_both_cheaper_and_better(own: list[tuple[int, int]]) -> None:
     if len({price for price, _ in own}) == 1:

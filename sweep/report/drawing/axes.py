@@ -46,7 +46,8 @@ def score_axis(
     else:
         room = (high - low) * MARGIN or abs(high) * MARGIN or 1.0
         low, high = low - room, high + room
-    ticks = score_ticks(low, high, log=log)
+    # Scores that differ in their last digits alone have no round number between them.
+    ticks = [tick for tick in score_ticks(low, high, log=log) if low <= tick <= high]
     return Axis(low, high, [(tick, show(tick)) for tick in ticks], log, title)
 
 
