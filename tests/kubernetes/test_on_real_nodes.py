@@ -155,7 +155,7 @@ def test_an_application_that_the_image_does_not_know_comes_by_its_bundle(
     typed.write_text(typed.read_text().replace("tags: [a, b]", "tags: [edited]"))
     place.extra = {**place.extra, "GREETED": "client"}
     own = ("hydra/launcher=kubernetes", "hydra.launcher.code=bundle", "hydra.launcher.study=s")
-    words = ("+hydra.launcher.env.GREETED=hello", "x=1,2", "colour=BLUE", "-m", *on(trainer))
+    words = ("+hydra.launcher.env.GREETED=hello", "x=1,2", "colour=BLUE", *on(trainer), "-m")
 
     ended = finish(place._start(["-m", "any_app.app", *own, *words]), within_s=240)
 
@@ -195,14 +195,14 @@ def test_a_pod_that_is_told_to_stop_goes_on_with_the_same_numbers(
 def test_where_people_have_no_address_the_client_opens_the_ways_itself(
     hidden: Place, trainer: Trainer, mlflow_stack: MlflowServer, namespace: str
 ) -> None:
-    there = forecast(hidden, "there", *on(trainer))
-    status = hidden.verb("status", "there")
+    ended = forecast(hidden, "behind", *on(trainer))
+    status = hidden.verb("status", "behind")
 
-    assert there.code == 0, there.out + there.err
-    assert {r.state for r in hidden.records("there").values()} == {State.COMPLETED}
-    assert [run.info.status for run in runs(mlflow_stack, "there")] == ["FINISHED"] * 3
-    assert "table:   http://127.0.0.1:" in there.out
-    assert f"later:   kubectl -n {namespace} port-forward service/mlflow" in there.out
+    assert ended.code == 0, ended.out + ended.err
+    assert {r.state for r in hidden.records("behind").values()} == {State.COMPLETED}
+    assert [run.info.status for run in runs(mlflow_stack, "behind")] == ["FINISHED"] * 3
+    assert "table:   http://127.0.0.1:" in ended.out
+    assert f"later:   kubectl -n {namespace} port-forward service/mlflow" in ended.out
     assert "complete" in status.out, status.err
 
 
