@@ -46,7 +46,7 @@ class GuideConf:
     """hydra/sweeper=guide: a strategy decides what to try next."""
 
     _target_: str = "hydra_plugins.sweep_launcher.GuideSweeper"
-    strategy: str = "staged"  # staged, tpe, halving, sobol, random, grid
+    strategy: str = "staged"  # staged, tpe, gp, halving, sobol, random, grid
     params: dict[str, Any] = field(default_factory=dict)  # key to values, or to interval(A, B)
     conditional: list[Any] = field(default_factory=list)  # [{when: {key: value}, params: {...}}]
     direction: str = "minimize"  # or maximize
@@ -89,12 +89,18 @@ class GuideSweeper(LaunchingSweeper):
         return returns
 
     def _run(self, quest: Quest) -> list[JobReturn]:
-        from sweep.study.searching import pursue
+        from sweep.launcher import KubernetesLauncher
+        from sweep.study.searching import CONTINUOUS, pursue
 
         assert self.launcher is not None
         assert self.config is not None
         returns: list[JobReturn] = []
         limit = self.config.hydra.launcher.get("max_failed")
+
+        if quest.search.batch == CONTINUOUS:
+            assert isinstance(self.launcher, KubernetesLauncher)
+            self.launcher.sources = dict(quest.search.hydra)
+            return list(self.launcher.pursue(quest))
 
         def launch(words: Sequence[tuple[str, ...]], first: int) -> list[Record]:
             assert self.launcher is not None
@@ -355,15 +361,31 @@ class GuideSweeper(LaunchingSweeper):
             "argv": sys.argv,
         }
 
+    def _is_open(self, space: Space) -> bool:
+        """Tell whether trials can be offered one by one: of our launcher and a task that it knows.
+
+        Files of data are brought to workers by rounds, so none of them may be searched.
+        """
+        from sweep.launcher import KubernetesLauncher
+        from sweep.task import application_of
+
+        assert self.task is not None
+        application = application_of(self.task)
+        ours = isinstance(self.launcher, KubernetesLauncher) and application is not None
+        return ours and not set(space.keys) & set(application.paths if application else ())
+
     def _batch(self, space: Space, *, seeds: int) -> int:
         from sweep.cluster.cpus import usable_cpus
         from sweep.search.choosing import BLIND
+        from sweep.study.searching import CONTINUOUS
 
         assert self.config is not None
         name, batch, most = (self.options[key] for key in ("strategy", "batch", "max_trials"))
         if batch is not None:
             return int(batch)
-        if name == "tpe":
+        if name in ("tpe", "gp"):
+            if self._is_open(space):
+                return CONTINUOUS
             workers = self.config.hydra.launcher.get("parallelism") or usable_cpus()
             return max(1, int(workers) // seeds)
         if name in BLIND and most is None and space.size is None:

@@ -7,8 +7,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
+    from sweep.plan.trial import Record
     from sweep.store import Store
     from sweep.study.halving import Halving
     from sweep.study.launching import Session
     from sweep.study.requesting import Request
+    from sweep.study.searching import Quest
     from sweep.study.siting import Site
 
 
@@ -69,10 +72,9 @@ class KubernetesLauncher(Launcher):
     def _launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from hydra.core.utils import JobRuntime, configure_log, setup_globals
+        from hydra.core.utils import configure_log, setup_globals
         from rich.console import Console
 
-        from sweep.returns import job_return
         from sweep.study.following import GRACE_S
         from sweep.study.launching import launch, open_session, show_plan
         from sweep.task import application_of, name_task
@@ -104,16 +106,88 @@ class KubernetesLauncher(Launcher):
             self._waiting(self.session.place)
             self._waiting = None
         records = launch(self.session, request, console=console, last=self._one_batch)
-        infeasible = float("-inf" if request.direction == "maximize" else "inf")
+        numbers = [trial.number for trial in request.composition.trials]
+        return self._returns(list(job_overrides), numbers, records, direction=request.direction)
+
+    def pursue(self, quest: Quest) -> Sequence[JobReturn]:
+        """Search with a strategy that is asked again as each trial ends; return what each came to.
+
+        Leaves by SystemExit alone, as `launch` does.
+        """
+        with leaving():
+            return self._pursue(quest)
+
+    def _pursue(self, quest: Quest) -> Sequence[JobReturn]:
+        from hydra.core.utils import configure_log, setup_globals
+        from rich.console import Console
+
+        from sweep.plan import layout
+        from sweep.study.following import GRACE_S
+        from sweep.study.going_on import who
+        from sweep.study.launching import Way, open_session, show_plan
+        from sweep.study.offering import slots_of
+        from sweep.study.pursuing import first_words, pursue_openly, results_of
+        from sweep.study.requesting import reading_shipped
+        from sweep.study.searching import keep_search
+        from sweep.task import name_task
+
+        assert self.config is not None
+        assert self.task is not None
+        setup_globals()
+        name = name_task(self.task, root=Path.cwd())
+        assert name is not None
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        self._check_detach()
+        site, _ = self.whereabouts()
+        told: dict[int, tuple[str, ...]] = {}
+
+        def request_of(words: Sequence[tuple[str, ...]], first: int) -> Request:
+            told.update(enumerate(words, start=first))
+            request = self._request(name, words, first)
+            return reading_shipped(request, self.session.files) if self.session else request
+
+        console = Console(highlight=False)
+        slots = slots_of(site, trials=quest.search.options.get("max_trials"))
+        request = replace(request_of(first_words(quest, site), 0), slots=slots)
+        if self.options.get("dry"):
+            show_plan(request, console=console)
+            return []
+        session = self.session = open_session(request, console=console)
+        if not session.cluster.lasting:
+            atexit.register(session.cluster.stop, GRACE_S)
+        self._finish_at_the_end()
+        keep_search(session.place, quest.search)
+        application = request_of(first_words(quest, site), 0).application
+        way = Way(application, session.cluster, session.site, console)
+        with session.place.hold(layout.LEASE, who()):
+            pursue_openly(session, quest, request_of=request_of, console=console, way=way)
+        records = results_of(session)
+        numbers = sorted(told)
+        words = [told[number] for number in numbers]
+        return self._returns(words, numbers, records, direction=session.study.direction)
+
+    def _returns(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        numbers: Sequence[int],
+        records: Mapping[int, Record],
+        *,
+        direction: str | None,
+    ) -> list[JobReturn]:
+        from hydra.core.utils import JobRuntime
+
+        from sweep.returns import job_return
+
+        infeasible = float("-inf" if direction == "maximize" else "inf")
         return [
             job_return(
                 overrides,
-                records.get(trial.number),
+                records.get(number),
                 infeasible=infeasible,
                 task_name=JobRuntime.instance().get("name"),
-                compose=partial(self._compose, overrides, trial.number),
+                compose=partial(self._compose, overrides, number),
             )
-            for overrides, trial in zip(job_overrides, request.composition.trials, strict=True)
+            for overrides, number in zip(job_overrides, numbers, strict=True)
         ]
 
     def whereabouts(self) -> tuple[Site, Store]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 STUDY = "study.json"
@@ -33,6 +34,8 @@ ROUNDS = "rounds/"
 PACKS = "packs/"
 TRIALS = "trials/"
 FAILURES = "failures/"
+OFFERS = "offers/"
+CLAIMS = "claims/"
 
 _ATTEMPT = re.compile(r"packs/(\d+)/attempt-(\d+)\.json")
 _CHECKPOINT = re.compile(r"trials/(\d+)/checkpoint-(\d+)-(\d+)")
@@ -52,6 +55,37 @@ class ResultsFile:
 def round_key(number: int) -> str:
     """Name a round."""
     return f"{ROUNDS}{number:04d}.json"
+
+
+def offer_key(round_number: int, number: int) -> str:
+    """Name what a client offers to the open slots of a round."""
+    return f"{OFFERS}{round_number:04d}-{number:04d}.json"
+
+
+def offers_of(round_number: int, keys: Iterable[str]) -> list[str]:
+    """Pick the offers to a round, the first first."""
+    prefix = f"{OFFERS}{round_number:04d}-"
+    return sorted(key for key in keys if key.startswith(prefix) and key.endswith(".json"))
+
+
+def closed_key(round_number: int) -> str:
+    """Name the mark that nothing more is offered to a round."""
+    return f"{OFFERS}{round_number:04d}-closed"
+
+
+def claims_prefix(round_number: int) -> str:
+    """Name the part that holds the claims of a round's open slots."""
+    return f"{CLAIMS}{round_number:04d}/"
+
+
+def claim_key(round_number: int, trial: int) -> str:
+    """Name the claim of a trial that was offered to a round."""
+    return f"{claims_prefix(round_number)}{trial:06d}"
+
+
+def claimed(key: str) -> int:
+    """Read the trial off a claim's key."""
+    return int(key.rpartition("/")[2])
 
 
 def pack_prefix(pack: int) -> str:

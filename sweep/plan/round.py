@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from sweep.errors import BadInput, CorruptPlan
@@ -47,6 +47,15 @@ class Base:
     config: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """How much of a round stood in its file; the rest was offered to its open slots since."""
+
+    bases: int
+    trials: int
+    joined: int = 0  # offers that were added since
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """What one launch or one resume added to a study."""
@@ -60,6 +69,30 @@ class Round:
     cluster: Mapping[str, Value] = field(default_factory=dict)  # kind, and where its Job is
     rungs: Rungs | None = None  # its packs are empty, and workers choose from them what to train
     files: Mapping[str, Value] = field(default_factory=dict)  # of data, that earlier ones lacked
+    offers: Offers | None = None  # its packs are empty, and take trials that are offered to them
+
+    @property
+    def open(self) -> bool:
+        """Tell whether its packs are open slots, any of which may take any trial."""
+        return self.rungs is not None or self.offers is not None
+
+    def numbers_of(self, pack: Pack) -> tuple[int, ...]:
+        """List the trials that a pack may train."""
+        if not self.open:
+            return pack.trials
+        return tuple(trial.number for trial in self.trials if trial.same_as is None)
+
+
+def joined(round_: Round, offered: Round) -> Round:
+    """Add what was offered to a round."""
+    assert round_.offers is not None
+    shift = len(round_.bases)
+    return replace(
+        round_,
+        offers=replace(round_.offers, joined=round_.offers.joined + 1),
+        bases=[*round_.bases, *offered.bases],
+        trials=[*round_.trials, *(replace(t, base=t.base + shift) for t in offered.trials)],
+    )
 
 
 def check_study_name(name: str) -> str:
@@ -117,6 +150,14 @@ def round_hash(round_: Round) -> str:
 
 
 def _round_body(round_: Round) -> dict[str, Value]:
+    offers = {}
+    if round_.offers is not None:  # its file never changes
+        offers = {"offers": {"bases": round_.offers.bases, "trials": round_.offers.trials}}
+        round_ = replace(
+            round_,
+            bases=round_.bases[: round_.offers.bases],
+            trials=round_.trials[: round_.offers.trials],
+        )
     shapes: dict[tuple[str, ...], int] = {}
     rows: list[list[Value]] = []
     for trial in round_.trials:
@@ -134,6 +175,7 @@ def _round_body(round_: Round) -> dict[str, Value]:
         "fences": round_.fences,
         "cluster": round_.cluster,
         **rungs_to_json(round_.rungs),
+        **offers,
     }
     # Left out where there are none: the workers of an older image know no such keys.
     fused = [pack.number for pack in round_.packs if pack.fused]
@@ -161,6 +203,7 @@ def round_from_bytes(data: bytes, *, where: str) -> Round:
             fences=body["fences"],
             cluster=body.get("cluster", {}),
             rungs=rungs_from_json(body.get("rungs")),
+            offers=Offers(**body["offers"]) if "offers" in body else None,
             files=body.get("files", {}),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -46,7 +46,7 @@ class Search:
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # key, value: as typed
     seed_key: str = "train.seed"
     seeds: tuple[Value, ...] = ()  # of each configuration; empty: the configuration's own
-    batch: int = 1  # configurations that are asked for at a time, at most
+    batch: int = 1  # configurations that are asked for at a time; 0: one as each trial ends
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what configurations compose from
 
 

@@ -53,6 +53,12 @@ class Tally:
         self._newest = now  # when the state was last known to change
         self._busy_until: dict[tuple[int, int, int], float] = {}  # by round, pack, attempt
 
+    def expect(self, costs: Mapping[int, float]) -> None:
+        """Count in trials that were added since."""
+        self._costs = {**self._costs, **costs}
+        self._waiting = sorted(self._costs, key=self._costs.__getitem__)
+        self._left += math.fsum(costs.values())
+
     @property
     def total(self) -> int:
         """Count the trials that are to be trained."""

@@ -14,7 +14,7 @@ from sweep.search.warm import Warm
 
 HALVING = "halving"  # random points; workers decide by rungs how far each is trained
 BLIND = ("grid", "random", "sobol", HALVING)  # they ask for no result, so all can begin at once
-STRATEGIES = (*BLIND, "staged", "tpe")
+STRATEGIES = (*BLIND, "staged", "tpe", "gp")
 
 
 def choose(
@@ -38,7 +38,7 @@ def _made(name: str, space: Space, *, start: Point, seed: int) -> Strategy:
             return Sobol(space, seed)
         case "staged":
             return Staged(space, start)
-        case "tpe":
-            return Tpe(space, seed)
+        case "tpe" | "gp":
+            return Tpe(space, seed, name)
         case _:
             raise UnknownName("strategy", name, STRATEGIES)

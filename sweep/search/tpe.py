@@ -22,7 +22,9 @@ STARTUP = 10  # trials before a model of them is worth more than chance
 
 @dataclass(frozen=True, slots=True)
 class Tpe:
-    """Optuna's tree-structured Parzen estimator, which keeps away from what still runs.
+    """Optuna's tree-structured Parzen estimator, or its Gaussian process, as `kind` says.
+
+    Both keep away from what still runs.
 
     The study is rebuilt from the past for every question, and the sampler's seed comes from `seed`
     and the length of the past. Raises BadInput where Optuna is absent.
@@ -30,6 +32,7 @@ class Tpe:
 
     space: Space
     seed: int = 0
+    kind: str = "tpe"  # or gp
 
     def suggest(self, past: Sequence[Tried], *, most: int) -> Next:
         """Ask for as many configurations as are wanted, one after another."""
@@ -46,7 +49,7 @@ class Tpe:
 
     def _asked(self, past: Sequence[Tried]) -> Iterator[Point]:
         """Ask without end, but for a sampler that has nothing new to say."""
-        study = _rebuilt(past, self.space, _sampler(self.seed * 1_000_003 + len(past)))
+        study = _rebuilt(past, self.space, _sampler(self.kind, self.seed * 1_000_003 + len(past)))
         known, stale = set(Seen.of(past).points), 0
         while stale < NEWLY:
             point = self.space.walk(partial(_suggested, study.ask()))
@@ -55,12 +58,16 @@ class Tpe:
             yield point
 
 
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(kind: str, seed: int) -> optuna.samplers.BaseSampler:
     try:
         import optuna
     except ImportError:
-        raise BadInput(f"hydra.sweeper.strategy=tpe needs Optuna: {EXTRA}") from None
+        raise BadInput(f"hydra.sweeper.strategy={kind} needs Optuna: {EXTRA}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if kind == "gp":
+        return optuna.samplers.GPSampler(
+            seed=seed % 2**32, n_startup_trials=STARTUP, warn_independent_sampling=False
+        )
     return optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP)
 
 

@@ -22,6 +22,7 @@ from sweep.report.tally import Tally
 from sweep.study.following import GRACE_S, Enough, Following
 from sweep.study.going_on import how_to_come_back, how_to_go_on
 from sweep.study.marking import mark_cancelled
+from sweep.study.offering import Offerer
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
 from sweep.study.spending import Allowance, Meter, budget_of, stop_reason
@@ -48,11 +49,13 @@ def conduct(
     detach: bool = False,
     adopt: bool = False,
     budget: Budget | None = None,
+    offerer: Offerer | None = None,
 ) -> Conducted:
     """Run one round and wait for its end; the caller holds the study's lease.
 
     `echo` is called with each pack that ended, to show what it printed. `adopt` follows a round
     that runs already, and starts nothing; `budget` then replaces the one that it was started with.
+    An `offerer` adds trials as others end.
 
     Raises Interrupted after Ctrl-C and where a person cancels, with the way to go on; Detached
     once the round runs without us, where `detach` asks for it; StoreLost, Unreachable and BadInput
@@ -70,7 +73,9 @@ def conduct(
         budget=allowance.budget,
         spent=allowance.spent(state.reader.ledger, now=now),
     )
-    tally, subject = _tally(state, plan, workers=workers, now=now), _subject(state)
+    tally, labels = _tally(state, plan, workers=workers, now=now), _labels(state)
+    subject = _subject(state, labels)
+
     parent = ParentRun(state.place, study)
     try:
         _begin(cluster, work, adopt=adopt)
@@ -85,6 +90,7 @@ def conduct(
                 display=display,
                 enough=_limits(state, allowance),
                 echo=echo,
+                grow=_growing(offerer, tally, labels) if offerer is not None else None,
             )
             following.to_the_end()
     except KeyboardInterrupt:
@@ -102,9 +108,11 @@ def conduct(
     if following.lost or (following.stopping and cluster.lasting):
         cluster.remove()
     state.reader.look()
-    if following.stopping and (cluster.lasting or plan.round.rungs is not None):
-        mark_cancelled(state, plan.round)
-    return Conducted(studied=state, problems=following.problems, lost=frozenset(following.lost))
+    if following.stopping and (cluster.lasting or plan.round.open):
+        mark_cancelled(following.state, offerer.rounds[-1] if offerer else plan.round)
+    return Conducted(
+        studied=following.state, problems=following.problems, lost=frozenset(following.lost)
+    )
 
 
 def look_on(
@@ -118,7 +126,9 @@ def look_on(
     now = CLOCK.now()
     tally = _tally(state, plan, workers=workers, now=now)
     try:
-        with open_display(tally, subject=_subject(state), console=console, now=now) as display:
+        with open_display(
+            tally, subject=_subject(state, _labels(state)), console=console, now=now
+        ) as display:
             Following(state=state, cluster=cluster, display=display).to_the_end()
     except KeyboardInterrupt:
         raise Interrupted(how_to_come_back(state)) from None
@@ -153,6 +163,21 @@ def work_of(
     )
 
 
+def _growing(
+    offerer: Offerer, tally: Tally, labels: dict[int, str]
+) -> Callable[[Studied], Studied]:
+    def grow(state: Studied) -> Studied:
+        heard = offerer.hear(state)
+        if heard is None:
+            return state
+        grown, plan = heard
+        tally.expect({number: cost.flop for number, cost in plan.costs.items()})
+        labels.update(_labels(grown))
+        return grown
+
+    return grow
+
+
 def _import_early(study: Study) -> None:
     if study.facts.get("ranked"):
         threading.Thread(target=import_libraries, name="report", daemon=True).start()
@@ -182,11 +207,11 @@ def _tally(state: Studied, plan: Outline, *, workers: int, now: float) -> Tally:
     )
 
 
-def _subject(state: Studied) -> Subject:
+def _subject(state: Studied, labels: Mapping[int, str]) -> Subject:
     return Subject(
         title=f"study {state.study.name}",
         objective=state.study.objective,
-        label=_labels(state).__getitem__,
+        label=labels.__getitem__,
     )
 
 
@@ -220,7 +245,7 @@ def _ends_of_a_pack(study: Study, round_: Round) -> int:
     # Each counted end is blamed on one trial, which is recorded as failed at its own limit: a pack
     # of many may end often before its worker gives up by itself.
     longest = max((len(pack.trials) for pack in round_.packs), default=1)
-    if round_.rungs is not None:  # any slot may take any trial
+    if round_.open:  # any slot may take any trial
         longest = len(round_.trials)
     return int(study.limits.get("max_attempts", 3)) * (longest + 1)
 

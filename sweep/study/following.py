@@ -40,6 +40,7 @@ class Following:
     problems: dict[int, str] = field(default_factory=dict)  # pack to why it was given up
     lost: set[int] = field(default_factory=set)  # packs whose node went silent
     stopping: bool = False
+    grow: Callable[[Studied], Studied] | None = None  # takes in what is added to the round
 
     def to_the_end(self) -> None:
         """Follow until nothing runs or waits.
@@ -50,6 +51,8 @@ class Following:
         while not self.cluster.finished:
             self._look(self._observe())
             self._stop_where_enough()
+            if self.grow is not None and not self.stopping:
+                self.state = self.grow(self.state)
             if asked_to_stop(self.state.place) == CANCELLED:
                 self._stop_pods()
                 raise Interrupted(how_to_go_on(self.state, "cancelled"))

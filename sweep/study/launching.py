@@ -24,6 +24,7 @@ from sweep.study.confirming import confirming_round
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.finishing import finish, give_up
 from sweep.study.going_on import how_to_go_on, who
+from sweep.study.offering import Offerer
 from sweep.study.opening import add_round, open_study
 from sweep.study.outline import Outline
 from sweep.study.rendering import render
@@ -156,8 +157,8 @@ def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -
     shipment = pack_up_for(request, store=store, files=files)
     facts = {"data": dict(plan.data), **shipment.facts}
     study = study_of(request, facts=facts, site=site)
-    # A result of another study has no rungs to be compared at.
-    reuse = request.options.get("reuse") and request.halving is None
+    # A result of another study has no rungs to be compared at, and open slots take what is new.
+    reuse = request.options.get("reuse") and request.halving is None and request.slots is None
     context = reuse_context(request, study, site) if reuse else None
     announce(study, plan, store=store, site=site, console=console)
     send(shipment, store=store, console=console)
@@ -305,6 +306,7 @@ def follow_round(
     *,
     detach: bool = False,
     adopt: bool = False,
+    offerer: Offerer | None = None,
 ) -> Mapping[int, str]:
     """Conduct a round, and one more for packs that were lost; tell which packs were given up.
 
@@ -321,7 +323,8 @@ def follow_round(
         echo=None if way.application or cluster.lasting else lambda pack: _echo(state, pack),
     )
     try:
-        done = follow(plan, detach=detach, adopt=adopt)
+        done = follow(plan, detach=detach, adopt=adopt, offerer=offerer)
+        state = done.studied
         while missing := _lost_trials(state, done, rounds[-1]):
             plan = next_round(state, rounds, missing, way.application, site=site, budget=way.budget)
             add_round(state.place, plan.round)
@@ -376,7 +379,7 @@ def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = N
 
 def _lost_trials(state: Studied, done: Conducted, round_: Round) -> list[Trial]:
     # What a worker wrote before, or after, its node went silent counts.
-    if round_.rungs is not None and done.lost:  # nobody else can have what its slot had claimed
+    if round_.open and done.lost:  # nobody else can have what its slot had claimed
         own = {trial.number for trial in round_.trials if trial.same_as is None}
         return [t for t in state.trials if t.number in own and t.number not in state.records]
     lost = {n for pack in round_.packs if pack.number in done.lost for n in pack.trials}

@@ -116,8 +116,7 @@ def _packs(place: Store, rounds: Sequence[Round], trial: int | None) -> list[Pac
 
 def _climbs(round_: Round, trial: int) -> bool:
     # Any of its slots may have trained it.
-    own = round_.rungs is not None and any(trial in unit for unit in round_.rungs.units)
-    return own and any(item.number == trial for item in round_.trials)
+    return round_.open and any(item.number == trial for item in round_.trials)
 
 
 def _stored(place: Store, pack: int) -> str:

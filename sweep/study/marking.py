@@ -18,9 +18,6 @@ def mark_cancelled(state: Studied, round_: Round) -> int:
     marked = 0
     now = CLOCK.now()
     for pack in round_.packs:
-        numbers = pack.trials
-        if round_.rungs is not None:  # its slots have no trials of their own
-            numbers = tuple(t.number for t in round_.trials if t.same_as is None)
         lines = b"".join(
             to_line(
                 Record(
@@ -33,7 +30,7 @@ def mark_cancelled(state: Studied, round_: Round) -> int:
                     finished=now,
                 )
             )
-            for number in numbers
+            for number in round_.numbers_of(pack)
             if number not in state.records
         )
         if lines:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,107 @@ from sweep.plan.records import resolve_twins
 from sweep.plan.story import Search, Story
 from sweep.plan.trial import Record, State
 from sweep.sources import Composer, unfolded
-from sweep.study.launching import Session, launch_next
-from sweep.study.requesting import Request
-from sweep.study.searching import keep_story, pursue, quest_of, read_story
-from sweep.study.spending import budget_of
-from sweep.study.studied import Studied
+from sweep.study.launching import Session, Way, follow_round, launch_next
+from sweep.study.offering import Offerer, slots_of
+from sweep.study.opening import add_round
+from sweep.study.requesting import Request, outline_of
+from sweep.study.searching import CONTINUOUS, Quest, ask, keep_story, pursue, quest_of, read_story
+from sweep.study.siting import Site
+from sweep.study.spending import BUDGET, budget_of
+from sweep.study.studied import Studied, studied
+
+RequestOf = Callable[[Sequence[tuple[str, ...]], int], Request]  # override lists, first number
+
+
+def width_of(site: Site) -> int:
+    """Say how many trials run at a time."""
+    return site.workers * site.lanes
+
+
+def first_words(quest: Quest, site: Site) -> list[tuple[str, ...]]:
+    """List the overrides of what a search tries first."""
+    asked = ask(
+        quest,
+        Story(),
+        records={},
+        most=max(1, width_of(site) // quest.seeds),
+        elapsed_s=0.0,
+        direction="minimize",
+        say=lambda _: None,
+    )
+    return asked.words
+
+
+def results_of(session: Session) -> Mapping[int, Record]:
+    """Read what the trials of a session came to, twins included."""
+    state = studied(session.place, session.study, session.rounds)
+    twins = ((trial.number, trial.same_as) for trial in state.trials)
+    return resolve_twins(state.records, twins)
+
+
+def pursue_openly(
+    session: Session,
+    quest: Quest,
+    *,
+    request_of: RequestOf,
+    console: Console,
+    way: Way,
+    story: Story | None = None,
+    records: Mapping[int, Record] | None = None,
+) -> None:
+    """Go on with a search that is asked again as each trial ends, in one round of open slots.
+
+    The caller holds the study's lease. Raises BadInput, Unreachable, Interrupted.
+    """
+    study, site, rounds = session.study, session.site, session.rounds
+    story = story or Story()
+    since = time.monotonic() - story.elapsed_s
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    asked = ask(
+        quest,
+        story,
+        records=records or {},
+        most=max(1, width_of(site) // quest.seeds),
+        elapsed_s=story.elapsed_s,
+        direction=study.direction,
+        say=say,
+    )
+    keep_story(session.place, asked.story)
+    if not asked.words:
+        return
+    slots = slots_of(site, trials=quest.search.options.get("max_trials"))
+    first_pack = 1 + max((pack.number for each in rounds for pack in each.packs), default=-1)
+    plan = outline_of(
+        replace(request_of(asked.words, asked.first), slots=slots),
+        site=site,
+        number=len(rounds) + 1,
+        first_pack=first_pack,
+    )
+    cluster = site.note | ({BUDGET: asdict(way.budget)} if way.budget else {})
+    plan = replace(plan, round=replace(plan.round, cluster=cluster))
+    add_round(session.place, plan.round)
+    rounds.append(plan.round)
+    offerer = Offerer(
+        quest=quest,
+        place=session.place,
+        rounds=rounds,
+        story=asked.story,
+        width=width_of(site),
+        plan=lambda words, first: outline_of(request_of(words, first), site=site),
+        keep=partial(keep_story, session.place),
+        say=say,
+        direction=study.direction,
+        enough=partial(_too_many, study.limits.get("max_failed")),
+        now=time.monotonic,
+        since=since,
+    )
+    state = studied(session.place, study, rounds)
+    follow_round(state, plan, rounds, way, offerer=offerer)
+
+
+def _too_many(most: int | None, records: Mapping[int, Record]) -> bool:
+    failed = sum(record.state is State.FAILED for record in records.values())
+    return most is not None and failed > most
 
 
 @dataclass(slots=True)
@@ -45,22 +141,53 @@ class Pursuit:
         self.budget = self.budget or budget_of(study, rounds[-1])
         quest = quest_of(self.search, gpu_hours=self.budget.gpu_hours)
         twins = ((trial.number, trial.same_as) for trial in state.trials)
+        records = resolve_twins(state.records, twins)
+        story = read_story(self.session.place, trials=len(state.trials))
         with unfolded(self.search.hydra) as composer:
+            if self.search.batch == CONTINUOUS:
+                way = Way(
+                    self.application,
+                    self.session.cluster,
+                    self.session.site,
+                    self.console,
+                    self.budget,
+                )
+                pursue_openly(
+                    self.session,
+                    quest,
+                    request_of=partial(self._request, composer),
+                    console=self.console,
+                    way=way,
+                    story=story,
+                    records=records,
+                )
+                return read_story(self.session.place)
             return pursue(
                 quest,
                 launch=partial(self._launch, composer),
                 keep=partial(keep_story, self.session.place),
                 say=partial(self.console.print, markup=False, highlight=False, soft_wrap=True),
                 direction=study.direction,
-                story=read_story(self.session.place, trials=len(state.trials)),
-                records=resolve_twins(state.records, twins),
+                story=story,
+                records=records,
                 enough=self._too_many_failed,
             )
 
     def _launch(
         self, composer: Composer, words: Sequence[tuple[str, ...]], first: int
     ) -> Sequence[Record]:
-        session, study = self.session, self.session.study
+        records = launch_next(
+            self.session,
+            self._request(composer, words, first),
+            console=self.console,
+            last=False,
+            budget=self.budget,
+        )
+        lost = (Record(n, State.FAILED) for n in range(first, first + len(words)))
+        return [records.get(item.trial, item) for item in lost]
+
+    def _request(self, composer: Composer, words: Sequence[tuple[str, ...]], first: int) -> Request:
+        study = self.session.study
         composition = compose(
             words, loader=composer.loader, master=composer.master(), first_number=first
         )
@@ -69,7 +196,7 @@ class Pursuit:
             jobs = {str(first + place): list(own) for place, own in enumerate(words)}
             hydra = {**self.search.hydra, "plain": composition.plain, "jobs": jobs}
         limits = study.limits
-        request = Request(
+        return Request(
             task=study.task,
             application=self.application,
             job=study.job,
@@ -87,13 +214,7 @@ class Pursuit:
             direction=study.direction,
             hydra=hydra,
         )
-        records = launch_next(
-            session, request, console=self.console, last=False, budget=self.budget
-        )
-        lost = (Record(n, State.FAILED) for n in range(first, first + len(words)))
-        return [records.get(item.trial, item) for item in lost]
 
     def _too_many_failed(self, records: Sequence[Record]) -> bool:
-        most = self.session.study.limits.get("max_failed")
-        failed = {record.trial for record in records if record.state is State.FAILED}
-        return most is not None and len(failed) > most
+        found = {record.trial: record for record in records}
+        return _too_many(self.session.study.limits.get("max_failed"), found)

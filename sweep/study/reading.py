@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sweep.errors import BadInput, UnknownName
 from sweep.plan import layout
 from sweep.plan.records import Ledger, lines_of
-from sweep.plan.round import Round, Study, round_from_bytes, study_from_bytes
+from sweep.plan.round import Round, Study, joined, round_from_bytes, study_from_bytes
 from sweep.plan.trial import Record
 from sweep.store import Store
 
@@ -43,9 +43,24 @@ def read_round(store: Store, number: int) -> Round:
     """Read one round; BadInput names its place where it is absent or corrupt."""
     key = layout.round_key(number)
     try:
-        return round_from_bytes(store.read(key), where=f"{store.url}/{key}")
+        round_ = round_from_bytes(store.read(key), where=f"{store.url}/{key}")
     except KeyError:
         raise BadInput(f"{store.url}/{key} does not exist; restore the file") from None
+    return offered_to(store, round_)
+
+
+def offered_to(store: Store, round_: Round) -> Round:
+    """Add to a round what was offered to its open slots since it was read.
+
+    Raises CorruptPlan.
+    """
+    if round_.offers is None:
+        return round_
+    keys = layout.offers_of(round_.number, store.sizes(layout.OFFERS))
+    for key in keys[round_.offers.joined :]:
+        offered = round_from_bytes(store.read(key), where=f"{store.url}/{key}")
+        round_ = joined(round_, offered)
+    return round_
 
 
 def read_rounds(store: Store) -> list[Round]:

@@ -21,6 +21,7 @@ from sweep.schema import flatten, unflatten
 from sweep.store import Store
 from sweep.study.fetching import Files, reading
 from sweep.study.halving import Halving, with_rungs
+from sweep.study.offering import with_offers
 from sweep.study.opening import surroundings
 from sweep.study.outline import Outline, grid, outline
 from sweep.study.refusing import refuse_credentials, whole
@@ -47,6 +48,7 @@ class Request:
     hydra: Mapping[str, Any] = field(default_factory=dict)  # what workers compose from
     confirm: str | None = None  # KxN: the best K again with N fresh seeds
     halving: Halving | None = None  # workers choose by rungs what to train
+    slots: int | None = None  # that stay open for trials which are offered later
     sources: Mapping[str, Any] = field(default_factory=dict)  # what a later client composes from
 
 
@@ -162,6 +164,8 @@ def outline_of(
         first_pack=first_pack,
         known=known,
     )
+    if request.slots is not None:
+        return with_offers(plan, slots=request.slots)
     if request.halving is None:
         return plan
     if request.application is None or not request.application.rests:

@@ -21,6 +21,7 @@ from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.following import GRACE_S
 from sweep.study.holding import held
 from sweep.study.launching import Session, Way, confirm_and_finish, run_rounds
+from sweep.study.offering import close
 from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
 from sweep.study.pursuing import Pursuit
@@ -153,7 +154,8 @@ def adopt_round(
     budget: Budget | None = None,
     last: bool = True,
 ) -> None:
-    """Conduct the newest round, which runs already, to its end."""
+    """Conduct the newest round, which runs already, to its end; nothing more is offered to it."""
+    close(state.place, rounds[-1])
     run_rounds(
         state,
         Outline(rounds[-1], costs_of(rounds[-1], application), {}),

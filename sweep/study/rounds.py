@@ -69,7 +69,7 @@ def files_of(study: Study, rounds: Iterable[Round]) -> dict[str, Value]:
 def costs_of(round_: Round, application: Application | None) -> dict[int, Cost]:
     """Estimate again what the trials of a round cost."""
     packed = {number for pack in round_.packs for number in pack.trials}
-    if round_.rungs is not None:
+    if round_.open:
         packed = {trial.number for trial in round_.trials if trial.same_as is None}
     trained = [trial for trial in round_.trials if trial.number in packed]
     numbers = [trial.number for trial in trained]

@@ -28,6 +28,7 @@ from sweep.store import Store
 # Override lists and the number of the first: the records in that order; nothing after a dry run.
 Launch = Callable[[Sequence[tuple[str, ...]], int], Sequence[Record]]
 
+CONTINUOUS = 0  # a batch of none: asked again as each trial ends
 THROUGH = "the strategy is through"
 STOPPED = "the study was stopped"
 
@@ -98,49 +99,80 @@ def pursue(
     story = story or Story()
     since = now() - story.elapsed_s
     results = dict(records or {})
-    past = [_tried(quest, *item, results, direction) for item in enumerate(story.begun)]
     while True:
-        elapsed = now() - since
-        reason = quest.stops.reached(past, elapsed_s=elapsed, seeds=quest.seeds)
-        room = quest.stops.room(past, seeds=quest.seeds)
-        most = quest.search.batch if room is None else min(quest.search.batch, room)
-        found = quest.strategy.suggest(past, most=0 if reason else most)
-        told = len(story.decisions)
-        story = replace(story.telling(found.decisions), elapsed_s=elapsed, ended="")
-        for decision in story.decisions[told:]:
-            say(sentence_of(decision))
-        if reason or not found.points:
-            story = replace(story, ended=reason or THROUGH)
-            keep(story)
-            say(f"search   {story.ended}")
-            return story
-        first = len(past) * quest.seeds
-        words = [own for point in found.points for own in quest.overrides(point)]
-        fresh = tuple(
-            Begun(dict(point), tuple(range(start, start + quest.seeds)))
-            for start, point in zip(
-                range(first, first + len(words), quest.seeds), found.points, strict=True
-            )
+        asked = ask(
+            quest,
+            story,
+            records=results,
+            most=quest.search.batch,
+            elapsed_s=now() - since,
+            direction=direction,
+            say=say,
         )
-        story = replace(story, begun=(*story.begun, *fresh))
-        # Where these are the last that can begin, nobody has to ask again.
-        begun = [*past, *(Tried(len(past) + i, item.point) for i, item in enumerate(fresh))]
-        last = quest.stops.reached(begun, elapsed_s=elapsed, seeds=quest.seeds)
-        story = replace(story, ended=last or "")
+        story = asked.story
         keep(story)
-        got = launch(words, first)
+        if not asked.words:
+            return story
+        got = launch(asked.words, asked.first)
         if not got:
             return story
-        results.update(zip(range(first, first + len(words)), got, strict=True))
-        past += [
-            _tried(quest, len(past) + place, item, results, direction)
-            for place, item in enumerate(fresh)
-        ]
+        numbers = range(asked.first, asked.first + len(asked.words))
+        results.update(zip(numbers, got, strict=True))
         if any(record.state is State.CANCELLED and not record.error for record in got):
             keep(replace(story, ended=STOPPED, elapsed_s=now() - since))
             return story
         if enough([results[number] for number in sorted(results)]):
             return story
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a strategy answered: override lists, from which trial on, and the story with them."""
+
+    story: Story
+    words: list[tuple[str, ...]]
+    first: int
+    waits: bool = False  # nothing new before another result
+
+
+def ask(
+    quest: Quest,
+    story: Story,
+    *,
+    records: Mapping[int, Record],
+    most: int,
+    elapsed_s: float,
+    direction: str,
+    say: Callable[[str], None],
+) -> Asked:
+    """Ask what to try next, at most `most` configurations, and tell what was decided."""
+    past = [_tried(quest, *item, records, direction) for item in enumerate(story.begun)]
+    reason = quest.stops.reached(past, elapsed_s=elapsed_s, seeds=quest.seeds)
+    room = quest.stops.room(past, seeds=quest.seeds)
+    found = quest.strategy.suggest(
+        past, most=0 if reason else most if room is None else min(most, room)
+    )
+    told = len(story.decisions)
+    story = replace(story.telling(found.decisions), elapsed_s=elapsed_s, ended="")
+    for decision in story.decisions[told:]:
+        say(sentence_of(decision))
+    first = len(past) * quest.seeds
+    if reason or not found.points:
+        waits = not reason and any(not item.ended for item in past)
+        if not waits:
+            story = replace(story, ended=reason or THROUGH)
+            say(f"search   {story.ended}")
+        return Asked(story, [], first, waits)
+    words = [own for point in found.points for own in quest.overrides(point)]
+    starts = range(first, first + len(words), quest.seeds)
+    fresh = tuple(
+        Begun(dict(point), tuple(range(start, start + quest.seeds)))
+        for start, point in zip(starts, found.points, strict=True)
+    )
+    # Where these are the last that can begin, nobody has to ask again.
+    begun = [*past, *(Tried(len(past) + i, item.point) for i, item in enumerate(fresh))]
+    last = quest.stops.reached(begun, elapsed_s=elapsed_s, seeds=quest.seeds)
+    return Asked(replace(story, begun=(*story.begun, *fresh), ended=last or ""), words, first)
 
 
 def sentence_of(item: Decided) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep.plan import layout
 from sweep.plan.contest import Contest, contest_from_bytes
@@ -82,6 +82,12 @@ def grown(state: Studied, rounds: Sequence[Round]) -> Studied:
         selection=read_selection(state.place),
         aside=contest_trials(state.place),
     )
+
+
+def regrown(state: Studied, rounds: Sequence[Round]) -> Studied:
+    """Take in what was offered to the last round of a study."""
+    bases, trials = all_trials(rounds)
+    return replace(state, bases=bases, trials=trials)
 
 
 def read_selection(place: Store) -> Selection | None:

@@ -99,7 +99,7 @@ def trials(plan: Outline) -> str:
     every, distinct = len(plan.round.trials), plan.trained + plan.taken
     same = f", {distinct:,} distinct in effect" if distinct < every else ""
     taken = f", {plan.taken:,} taken over from earlier studies" if plan.taken else ""
-    packs = f"{len(plan.round.packs):,} {'packs' if plan.round.rungs is None else 'open slots'}"
+    packs = f"{len(plan.round.packs):,} {'open slots' if plan.round.open else 'packs'}"
     return f"{every:,}{same}{taken}, in {packs}"
 
 

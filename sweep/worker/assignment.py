@@ -23,7 +23,7 @@ from sweep.study.siting import KUBERNETES
 from sweep.task import Task, application_of, load_task
 from sweep.worker.notice import Notice
 from sweep.worker.outputs import keep_outputs
-from sweep.worker.settling import Assignment, Train, resolved
+from sweep.worker.settling import Assignment, Train, trainer
 from sweep.worker.unpacking import enter_code
 from sweep.worker.watching import watcher_for
 
@@ -92,7 +92,7 @@ def get_ready(
     application = application_of(task)
     if application is not None:
         application = reading(application, _files(whole, study_, round_))
-    run = _trainer(round_, application) if application else _hydra_jobs(store, round_, task)
+    run = trainer(round_, application) if application else _hydra_jobs(store, round_, task)
     if application is not None:
         application.warm()
     return Ready(address, store, study_, round_, application, run, _versions(os.environ))
@@ -110,16 +110,6 @@ def _files(store: Store, study: Study, round_: Round) -> Files:
         for path in files.plan:
             files.place(path)  # once for all children; of several each takes what it needs
     return files
-
-
-def _trainer(round_: Round, application: Application) -> Train:
-    def run(trial: Trial, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
-        tree = resolved(round_, trial)
-        if application.run_on is None:
-            return application.run(tree, on_epoch)
-        return application.run_on(tree, on_epoch, checkpoints)
-
-    return run
 
 
 def _stand_where_one_may_write() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,20 @@ from sweep.worker.climbing import Climber
 from sweep.worker.fence import Fence
 from sweep.worker.fused import train_at_once
 from sweep.worker.notice import ToldToStop
+from sweep.worker.offering import Offering
 from sweep.worker.past import Past, past_of
-from sweep.worker.settling import Assignment, Writer, resolved, settle, stopped
+from sweep.worker.settling import (
+    Assignment,
+    Writer,
+    resolved,
+    settle,
+    stopped,
+    widened,
+)
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY_S = 0.5  # for an offer, where a slot has nothing to do
 PARENT = 0  # part of the records file of whoever hands trials out
 
 
@@ -48,6 +58,9 @@ def live(work: Assignment) -> Exit:
             return Exit.DONE
         if work.round.rungs is not None:
             _climb(work, attempt, writer=writer, past=past)
+            return Exit.DONE
+        if work.round.offers is not None:
+            _take_offers(work, attempt, writer=writer, past=past)
             return Exit.DONE
         trials = {trial.number: trial for trial in work.round.trials}
         for number in work.pack.trials:
@@ -77,6 +90,36 @@ def _climb(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) ->
         deaths = past.blame.count(climb.trial, most=work.max_attempts)
         first = attempt.number == 1 and work.round.number == 1 and climb.rung == 0
         settle(work, trials[climb.trial], writer=writer, deaths=deaths, first=first, climb=climb)
+
+
+def _take_offers(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) -> None:
+    """Train what this slot claims of what is offered, as long as anything may be."""
+    offering = offering_of(work.store, work.round, attempt, past=past)
+    while not stopped(work.store, work.study):
+        work.notice.check()
+        number = offering.next()
+        if number is not None:
+            work = widened(work, offering.round)
+            trial = next(trial for trial in work.round.trials if trial.number == number)
+            deaths = past.blame.count(number, most=work.max_attempts)
+            settle(work, trial, writer=writer, deaths=deaths, first=attempt.number == 1)
+        elif offering.expects_more():
+            writer.fence.check()
+            with work.notice.breakable():
+                time.sleep(LOOK_EVERY_S)
+        else:
+            return
+
+
+def offering_of(store: Store, round_: Round, attempt: Attempt, *, past: Past) -> Offering:
+    """Let an attempt take what is offered to its round."""
+    return Offering(
+        store=store,
+        round=round_,
+        pack=attempt.pack,
+        attempt=attempt.number,
+        known=past.records,
+    )
 
 
 def climber_of(

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 
 from sweep.plan.exits import Exit
 from sweep.search.climbing import Climb
+from sweep.study.reading import offered_to
 from sweep.worker.assignment import Ready
 from sweep.worker.attempt import Attempt, measure_baselines
 from sweep.worker.ending import code_of
 from sweep.worker.notice import Notice
-from sweep.worker.settling import Writer, cpu_seconds, settle
+from sweep.worker.settling import Writer, cpu_seconds, settle, widened
 
 FIRST_TO_GO = "1000"  # where memory runs out, the kernel takes this process before its parent
 
@@ -57,6 +58,9 @@ def become_child(
         notice.check()
         with os.fdopen(orders) as incoming:
             for order in _orders(incoming, notice):
+                if order["trial"] not in trials:  # it was offered since
+                    own = widened(own, offered_to(own.store, own.round))
+                    trials = {trial.number: trial for trial in own.round.trials}
                 settle(
                     own,
                     trials[order["trial"]],

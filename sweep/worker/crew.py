@@ -59,6 +59,7 @@ class Crew:
     fence: Fence
     grace_s: float
     more: More = lambda: None
+    expects_more: Callable[[], bool] | None = None  # None: nothing comes but by what is done here
     children: dict[int, Child] = field(default_factory=dict)
     _waiting: deque[Order] = field(default_factory=deque)
     _dry: bool = False  # there was nothing more when it was last asked
@@ -76,10 +77,13 @@ class Crew:
                 self.notice.check()
                 self.fence.check()
                 self._hand_out()
-                if not self._waiting and not self._busy():
+                if not self._waiting and not self._busy() and not self._expects():
                     return
                 self._hear(wake)
                 self._reap()
+
+    def _expects(self) -> bool:
+        return self.expects_more is not None and self.expects_more()
 
     def _busy(self) -> list[Child]:
         return [child for child in self.children.values() if child.order is not None]
@@ -87,7 +91,7 @@ class Crew:
     def _next(self) -> Order | None:
         if self._waiting:
             return self._waiting.popleft()
-        if not self._dry:
+        if not self._dry or self.expects_more is not None:
             found = self.more()
             self._dry = found is None
             return found

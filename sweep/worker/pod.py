@@ -20,7 +20,15 @@ from sweep.search.climbing import Climb
 from sweep.study.showing import ENV, tracker_of
 from sweep.tracking.address import without_password
 from sweep.worker.assignment import Ready, get_ready
-from sweep.worker.attempt import PARENT, Attempt, claim, climber_of, live_fused, measure_baselines
+from sweep.worker.attempt import (
+    PARENT,
+    Attempt,
+    claim,
+    climber_of,
+    live_fused,
+    measure_baselines,
+    offering_of,
+)
 from sweep.worker.child import become_child
 from sweep.worker.climbing import Climber
 from sweep.worker.crew import Crew, Order
@@ -28,6 +36,7 @@ from sweep.worker.ending import leave_word
 from sweep.worker.environment import Orders, read_orders
 from sweep.worker.fence import Fenced
 from sweep.worker.notice import Notice, ToldToStop
+from sweep.worker.offering import Offering
 from sweep.worker.past import KILLED, Past, past_of
 from sweep.worker.settling import Writer, stopped
 from sweep.worker.tail import Tail
@@ -100,15 +109,15 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             live_fused(work, attempt, writer=writer, past=past)
             return Exit.DONE
         todo: list[Order] = [{"trial": n} for n in pack.trials if n not in past.done]
-        climber = _climber(ready, attempt, past)
+        source = _source(ready, attempt, past)
         width = past.width(orders.width)
-        if climber is None:
+        if source is None:
             width = max(1, min(width, len(todo)))
         log.info(
             "pack %s, attempt %s: %s trials, %s at a time",
             pack.number,
             attempt.number,
-            len(todo) if climber is None else "open",
+            len(todo) if source is None else "open",
             width,
         )
         lifeline, held = os.pipe()
@@ -118,15 +127,18 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             return _fork(ready, orders, attempt, part=part, pipes=pipes, close=[held, *close])
 
         def died(order: Order, how: str, cpu_seconds: float) -> bool:
-            if climber is not None and climber.reached(_climb_of(order)):
+            if isinstance(source, Climber) and source.reached(_climb_of(order)):
                 return True
             return _write_down(ready, attempt, order["trial"], how, cpu_seconds)
 
         def more() -> Order | None:
-            if climber is None or stopped(ready.store, ready.study):
+            if source is None or stopped(ready.store, ready.study):
                 return None
-            climb = climber.next()
-            return {"trial": climb.trial, "climb": [climb.rung, climb.epochs]} if climb else None
+            return _order(source.next())
+
+        def expects_more() -> bool:
+            over = stopped(ready.store, ready.study)
+            return isinstance(source, Offering) and not over and source.expects_more()
 
         crew = Crew(
             orders=todo,
@@ -140,6 +152,7 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             fence=attempt.fence(ready.round.number),
             grace_s=orders.grace_s,
             more=more,
+            expects_more=expects_more if isinstance(source, Offering) else None,
         )
         try:
             crew.run()
@@ -149,10 +162,19 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
     return Exit.DONE
 
 
-def _climber(ready: Ready, attempt: Attempt, past: Past) -> Climber | None:
-    if ready.round.rungs is None:
-        return None
-    return climber_of(ready.store, ready.study, ready.round, attempt, past=past)
+def _source(ready: Ready, attempt: Attempt, past: Past) -> Climber | Offering | None:
+    """Open what an open slot takes its trials from; None for a pack that has its own."""
+    if ready.round.rungs is not None:
+        return climber_of(ready.store, ready.study, ready.round, attempt, past=past)
+    if ready.round.offers is not None:
+        return offering_of(ready.store, ready.round, attempt, past=past)
+    return None
+
+
+def _order(found: Climb | int | None) -> Order | None:
+    if isinstance(found, Climb):
+        return {"trial": found.trial, "climb": [found.rung, found.epochs]}
+    return None if found is None else {"trial": found}
 
 
 def _climb_of(order: Order) -> Climb:

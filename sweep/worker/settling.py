@@ -48,7 +48,10 @@ class Watcher(Protocol):
         """Hear that an epoch ended."""
 
     def ended(self, trial: Trial, record: Record) -> None:
-        """Hear of a terminal record."""
+        """Hear of a terminal record, or of one of a trial that rests."""
+
+    def widen(self, round_: Round) -> None:
+        """Hear that trials were added to the round."""
 
 
 Train = Callable[[Trial, OnEpoch, Checkpoints], Result]
@@ -268,6 +271,30 @@ def mark(work: Assignment, record: Record, *, rung: int) -> None:
     """Let everybody know what came of a trial on its way to a rung."""
     key = mark_key(record, rung=rung, direction=work.study.direction)
     work.store.write(key, to_line(record))
+
+
+def widened(work: Assignment, round_: Round) -> Assignment:
+    """Take in what was offered to a round since the work was put together.
+
+    For applications that tell about themselves.
+    """
+    if len(round_.trials) == len(work.round.trials):
+        return work
+    work.watcher.widen(round_)
+    assert work.application is not None
+    return replace(work, round=round_, run=trainer(round_, work.application))
+
+
+def trainer(round_: Round, application: Application) -> Train:
+    """Let an application train the trials of a round."""
+
+    def run(trial: Trial, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
+        tree = resolved(round_, trial)
+        if application.run_on is None:
+            return application.run(tree, on_epoch)
+        return application.run_on(tree, on_epoch, checkpoints)
+
+    return run
 
 
 def stopped(store: Store, study: Study) -> bool:

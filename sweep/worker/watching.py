@@ -24,6 +24,9 @@ class Silent:
     def ended(self, trial: Trial, record: Record) -> None:
         """Hear of a terminal record."""
 
+    def widen(self, round_: Round) -> None:
+        """Hear that trials were added to the round."""
+
 
 class InMlflow:
     """Write each trial's run: its curve while it is long, all of it when it ends.
@@ -70,6 +73,10 @@ class InMlflow:
         if self._parent is not None:
             info = self._cast.info(trial.number)
             publish(self._tracker, study=self._study, trials=[(info, record)], parent=self._parent)
+
+    def widen(self, round_: Round) -> None:
+        """Hear that trials were added to the round."""
+        self._cast = cast_of(self._cast.study, round_.bases, round_.trials)
 
 
 def watcher_for(store: Store, study: Study, round_: Round) -> Watcher:

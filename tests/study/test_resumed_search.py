@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from clients import Place, finish, kill, wait_until
 
 from sweep.plan import layout
+from sweep.study.reading import read_rounds
 from sweep.study.searching import read_search, read_story
 
 SEARCH = ("hydra/sweeper=guide", "hydra.launcher.cluster=local", "x=interval(-5,5)", "epochs=4,5")
@@ -53,6 +56,28 @@ def test_resume_goes_on_with_the_same_next_trials(tmp_path: Path, strategy: str)
     told = json.loads(cut.verb("status", "s", "--json").out)[0]
     assert told["state"] == "complete"
     assert told["search"]["begun"] == TRIALS
+
+
+def test_an_open_search_goes_on_after_a_kill_and_trains_nothing_twice(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    open_ = [word for word in words("tpe", epoch_s=0.05) if "batch" not in word]
+    client = place.start(*open_, "hydra.launcher.parallelism=2")
+    wait_until(lambda: place.planned() and len(place.ended()) >= 3)
+    os.kill(place.workers()[0].pid, signal.SIGKILL)
+    wait_until(lambda: len(place.ended()) >= 5)
+    kill(client)
+
+    ended = finish(place.resume("--parallelism", "2"))
+
+    assert ended.code == 0, ended.err
+    assert place.ended() == list(range(TRIALS))
+    assert len(tried(place)) == TRIALS
+    assert len({repr(point) for point in tried(place)}) == TRIALS
+    assert [round_.offers is not None for round_ in read_rounds(place.store.at("s"))] in (
+        [True, True],
+        [True, False, True],  # what was cut off comes first
+        [True, False],
+    )
 
 
 def test_the_same_command_goes_on_and_another_is_refused(tmp_path: Path) -> None:

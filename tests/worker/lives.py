@@ -16,7 +16,7 @@ from typing import Any
 from sweep.plan import layout
 from sweep.plan.packing import Pack
 from sweep.plan.records import lines_of
-from sweep.plan.round import Base, Round, Study
+from sweep.plan.round import Base, Offers, Round, Study, round_to_bytes
 from sweep.plan.rungs import Rungs
 from sweep.plan.trial import Record, State, Trial
 from sweep.schema import DEFAULTS, unflatten
@@ -44,9 +44,12 @@ def make_study(
     rungs: tuple[int, ...] = (),
     slots: int = 1,
     fused: bool = False,
+    offered: int = 0,
     **config: Any,
 ) -> Store:
-    """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`; with rungs, of slots."""
+    """Write a study of one pack, whose trials have 0, 1, 2 ... as `key`; with rungs, or where
+    some are `offered` later, of slots.
+    """
     study = Study(
         name="s",
         created=0.0,
@@ -71,8 +74,23 @@ def make_study(
             packs=[Pack(number, (), fused) for number in range(slots)],
             rungs=Rungs(brackets=(rungs,), factor=3, units=tuple((n,) for n in range(trials))),
         )
+    if offered:
+        round_ = replace(
+            round_,
+            packs=[Pack(number, ()) for number in range(slots)],
+            trials=round_.trials[: trials - offered],
+            offers=Offers(1, trials - offered),
+        )
     add_round(place, round_)
     return place
+
+
+def offer(place: Store, number: int, x: float, *, place_of_offer: int) -> None:
+    """Offer a trial to the open slots of the study."""
+    round_ = Round(
+        number=1, bases=[Base((), CONFIG)], trials=[Trial(number, 0, {"x": x})], packs=[]
+    )
+    place.write(layout.offer_key(1, place_of_offer), round_to_bytes(round_))
 
 
 def start(folder: Path, **changes: str) -> subprocess.Popen[str]:

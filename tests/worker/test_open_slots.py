@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
-from lives import attempt, lstm, make_study, run, start, tell_to_stop, wait_until
+import pytest
+from lives import attempt, lstm, make_study, offer, run, start, tell_to_stop, wait_until
 
 from sweep.plan import layout
 from sweep.plan.exits import Exit
@@ -91,6 +92,51 @@ def test_a_trial_that_always_kills_its_worker_fails_and_the_others_go_on(tmp_pat
     assert code == Exit.DONE
     assert found.count(State.FAILED) == 1  # the one that was promoted beyond its first epoch
     assert found.count(State.PRUNED) == 2
+
+
+def test_without_a_client_what_is_offered_is_trained_and_the_pod_ends(tmp_path: Path) -> None:
+    place = make_study(tmp_path, trials=3, offered=1)
+    offer(place, 2, 7.0, place_of_offer=1)
+
+    code, _ = run(tmp_path, SWEEP_WIDTH="2")
+
+    assert code == Exit.DONE
+    assert {n: record.state for n, record in results(place).items()} == dict.fromkeys(
+        range(3), State.COMPLETED
+    )
+    assert results(place)[2].objective == pytest.approx(16.0, abs=1.0)
+
+
+def test_as_long_as_a_client_searches_its_pods_wait_for_what_it_offers(tmp_path: Path) -> None:
+    place = make_study(tmp_path, trials=3, offered=2, slots=2)
+    with place.hold(layout.LEASE, "a client"):
+        pods = [start(tmp_path, JOB_COMPLETION_INDEX=str(n)) for n in (0, 1)]
+        wait_until(lambda: len(results(place)) == 1, pods[0])
+        offer(place, 1, 5.0, place_of_offer=1)
+        wait_until(lambda: len(results(place)) == 2, pods[0])
+        offer(place, 2, 6.0, place_of_offer=2)
+        wait_until(lambda: len(results(place)) == 3, pods[0])
+        place.write(layout.closed_key(1), b"")
+        codes = [pod.communicate(timeout=60) and pod.returncode for pod in pods]
+
+    assert codes == [Exit.DONE, Exit.DONE]
+    assert Counter(line.trial for line in all_lines(place) if line.state is State.RUNNING) == {
+        0: 1, 1: 1, 2: 1
+    }  # fmt: skip
+
+
+def test_a_killed_pod_takes_up_what_it_had_claimed(tmp_path: Path) -> None:
+    place = make_study(tmp_path, trials=2, offered=1, epoch_s=0.5)
+    pod = start(tmp_path)
+    wait_until(lambda: bool(all_lines(place)), pod)
+    pod.kill()
+    pod.communicate()
+    offer(place, 1, 5.0, place_of_offer=1)
+
+    code, _ = run(tmp_path)
+
+    assert code == Exit.DONE
+    assert set(results(place)) == {0, 1}
 
 
 def test_networks_rest_with_their_checkpoints_and_go_on_with_the_same_bits(tmp_path: Path) -> None:
