@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +53,10 @@ class Tpe:
         study = _rebuilt(past, self.space, _sampler(self.kind, self.seed * 1_000_003 + len(past)))
         known, stale = set(Seen.of(past).points), 0
         while stale < NEWLY:
-            point = self.space.walk(partial(_suggested, study.ask()))
+            with warnings.catch_warnings():
+                # What diverged counts as the worst that is finite, which it says each time.
+                warnings.simplefilter("ignore", UserWarning)
+                point = self.space.walk(partial(_suggested, study.ask()))
             stale = stale + 1 if identity(point) in known else 0
             known.add(identity(point))
             yield point
@@ -65,6 +69,7 @@ def _sampler(kind: str, seed: int) -> optuna.samplers.BaseSampler:
         raise BadInput(f"hydra.sweeper.strategy={kind} needs Optuna: {EXTRA}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if kind == "gp":
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # it warns of a package that it lacks
         return optuna.samplers.GPSampler(
             seed=seed % 2**32, n_startup_trials=STARTUP, warn_independent_sampling=False
         )

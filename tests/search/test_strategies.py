@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,8 @@ from sweep.search.space import Choice, Interval, Space, identity
 from sweep.search.strategy import Strategy, Tried
 from sweep.search.warm import brought_in
 
-ENDLESS = [name for name in STRATEGIES if name != "grid"]
+QUICK = [name for name in STRATEGIES if name != "gp"]  # a Gaussian process takes a second a point
+ENDLESS = [name for name in QUICK if name != "grid"]
 
 
 def made(name: str, space: Space, *, seed: int = 0) -> Strategy:
@@ -31,7 +34,7 @@ def test_points_are_new_and_in_the_space(name: str, space: Space, most: int) -> 
     assert all(item.point in space for item in past)
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", QUICK)
 @settings(max_examples=12)
 @given(finite)
 def test_a_space_that_is_used_up_ends_the_search(name: str, space: Space) -> None:
@@ -114,6 +117,24 @@ def test_tpe_learns() -> None:
     costs = [item.cost or 0.0 for item in past]
 
     assert sorted(costs[30:])[5] < sorted(costs[:10])[5]
+
+
+def test_a_gaussian_process_keeps_to_the_same() -> None:
+    space = Space({"a": Interval(low=-5.0, high=5.0), "b": Choice((1, "x"))})
+    past, _ = search(made("gp", space), lambda p: math.inf if p["a"] > 4 else bowl(p), trials=10)
+    running = [*past, Tried(len(past), {"a": 4.5, "b": 1})]
+
+    one, again = (made("gp", space).suggest(running, most=1).points for _ in range(2))
+
+    assert one == again
+    assert one[0] in space
+    assert identity(one[0]) not in {identity(item.point) for item in running}
+
+
+def test_halving_begins_what_random_would() -> None:
+    one, other = (made(name, GUIDE, seed=3).suggest([], most=5) for name in ("halving", "random"))
+
+    assert one == other
 
 
 def test_tpe_takes_diverged_and_failed_trials() -> None:
