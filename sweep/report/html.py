@@ -23,15 +23,11 @@ from sweep.report.formats import count, decimals, show_score, show_span, show_sp
 from sweep.report.importance import Importance
 from sweep.report.isolation import Isolated, isolate
 from sweep.report.leaderboard import Leaderboard
+from sweep.report.pareto import front_table
 from sweep.report.results import Results
+from sweep.report.rungs import rung_table
 from sweep.report.summary import headline, verdict
-from sweep.report.table import (
-    Table,
-    front_table,
-    isolation_table,
-    leaderboard_table,
-    rung_table,
-)
+from sweep.report.table import Table, isolation_table, leaderboard_table
 from sweep.report.telling import ended, tell
 
 if TYPE_CHECKING:

@@ -8,15 +8,10 @@ from sweep.report.contents import Contents
 from sweep.report.formats import show_list
 from sweep.report.importance import Importance
 from sweep.report.leaderboard import Leaderboard
+from sweep.report.pareto import front_table
+from sweep.report.rungs import rung_table
 from sweep.report.summary import Summary, headline, reason_lines, verdict
-from sweep.report.table import (
-    Column,
-    Table,
-    front_table,
-    isolation_table,
-    leaderboard_table,
-    rung_table,
-)
+from sweep.report.table import Column, Table, isolation_table, leaderboard_table
 from sweep.report.telling import ended, in_short, tell
 
 NOTE_LIMIT = 8000  # characters of an MLflow tag, and so of a note

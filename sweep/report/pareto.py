@@ -1,4 +1,4 @@
-"""Find the configurations that nothing cheaper equals."""
+"""Find the configurations that nothing cheaper equals, and lay them out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweep.plan.trial import Record, State
+from sweep.report.formats import decimals, show_price, show_score
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
+from sweep.report.table import Column, Table, settings
 
 PARAMETERS = "parameters"
 FLOP = "flop"
@@ -47,6 +49,29 @@ def find_prices(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Pr
     }
     found = [_priced(board, records, name, measure) for name, measure in measures.items()]
     return [prices for prices in found if prices and len({p.price for p in prices.priced}) > 1]
+
+
+def front_table(prices: Prices, *, board: Leaderboard) -> Table:
+    """Lay out the configurations that nothing cheaper equals, the cheapest first."""
+    places = decimals(board.best.mean if board.best else None)
+    return Table(
+        columns=(
+            Column(prices.measure),
+            Column(board.objective),
+            Column("rank"),
+            Column("configuration", number=False),
+        ),
+        rows=tuple(
+            (
+                show_price(item.price),
+                show_score(item.score, places=places),
+                str(item.rank),
+                settings(item.configuration, board),
+            )
+            for item in prices.front
+        ),
+        strong=frozenset(i for i, item in enumerate(prices.front) if item.rank == 1),
+    )
 
 
 def _priced(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep.plan.trial import Record
 from sweep.report.equal_epochs import STOPPED, curve_of
+from sweep.report.formats import decimals, show_score
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
+from sweep.report.table import Column, Table, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,30 @@ def find_rungs(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Run
             )
         )
     return found
+
+
+def rung_table(rungs: Sequence[Rung], *, board: Leaderboard) -> Table:
+    """Lay out where trials were stopped, and the best that was."""
+    places = decimals(board.best.mean if board.best else None)
+    return Table(
+        columns=(
+            Column("epoch"),
+            Column("reached"),
+            Column("stopped there"),
+            Column(f"best {board.objective} of these"),
+            Column("its configuration", number=False),
+        ),
+        rows=tuple(
+            (
+                f"{rung.epoch:,}",
+                f"{rung.reached:,}",
+                f"{rung.stopped:,}",
+                show_score(rung.best, places=places),
+                settings(rung.configuration, board) if rung.configuration else "",
+            )
+            for rung in rungs
+        ),
+    )
 
 
 def _best(record: Record, name: str, direction: str) -> float | None:

@@ -11,16 +11,13 @@ from sweep.report.formats import (
     count,
     decimals,
     show_list,
-    show_price,
     show_score,
     show_spread,
     show_value,
 )
 from sweep.report.isolation import Isolated, has_effect
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
-from sweep.report.pareto import Prices
 from sweep.report.results import Results
-from sweep.report.rungs import Rung
 
 MOST_VALUES = 12  # of one setting, in the table of the best result per value
 TOP = 10  # configurations shown; the rest is counted
@@ -137,53 +134,6 @@ def _best_values(
         if len(own) > len(kept):
             hidden[key] = len(own) - len(kept)
     return shown, hidden
-
-
-def front_table(prices: Prices, *, board: Leaderboard) -> Table:
-    """Lay out the configurations that nothing cheaper equals, the cheapest first."""
-    places = decimals(board.best.mean if board.best else None)
-    return Table(
-        columns=(
-            Column(prices.measure),
-            Column(board.objective),
-            Column("rank"),
-            Column("configuration", number=False),
-        ),
-        rows=tuple(
-            (
-                show_price(item.price),
-                show_score(item.score, places=places),
-                str(item.rank),
-                settings(item.configuration, board),
-            )
-            for item in prices.front
-        ),
-        strong=frozenset(i for i, item in enumerate(prices.front) if item.rank == 1),
-    )
-
-
-def rung_table(rungs: Sequence[Rung], *, board: Leaderboard) -> Table:
-    """Lay out where trials were stopped, and the best that was."""
-    places = decimals(board.best.mean if board.best else None)
-    return Table(
-        columns=(
-            Column("epoch"),
-            Column("reached"),
-            Column("stopped there"),
-            Column(f"best {board.objective} of these"),
-            Column("its configuration", number=False),
-        ),
-        rows=tuple(
-            (
-                f"{rung.epoch:,}",
-                f"{rung.reached:,}",
-                f"{rung.stopped:,}",
-                show_score(rung.best, places=places),
-                settings(rung.configuration, board) if rung.configuration else "",
-            )
-            for rung in rungs
-        ),
-    )
 
 
 def setting(key: str, configuration: Configuration, board: Leaderboard) -> str:
