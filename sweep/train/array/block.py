@@ -17,12 +17,12 @@ from torch import Tensor
 
 from sweep.plan.settings import Settings
 from sweep.train.array import network, rates
-from sweep.train.array.capture import Replay, captured
+from sweep.train.array.capture import Replay, apart, captured
+from sweep.train.array.engines import PLAIN, Tools
 from sweep.train.array.form import Form
 from sweep.train.array.network import Source
 from sweep.train.array.noise import OnDevice, OnHost
 from sweep.train.array.noise import Source as NoiseSource
-from sweep.train.array.recurrence import Engine
 from sweep.train.score import BATCH
 
 Rows = Mapping[str, NDArray[Any]]  # WEIGHTS, BEST, FIRST, SECOND to a lane's row [P]
@@ -73,11 +73,18 @@ class Told:
 class Block:
     """Some lanes, a slot for each; a slot may be at rest."""
 
-    def __init__(self, task: Task, *, lanes: int, engine: Engine, draw: Any = None) -> None:
-        form, device = task.form, task.source.values.device
+    def __init__(self, task: Task, *, lanes: int, tools: Tools = PLAIN) -> None:
+        device = task.source.values.device
         self.task = task
         self.lanes = lanes
-        self._engine = engine
+        self._engine = tools.engine
+        self._move = tools.update or update
+        self._aside = apart(device)
+        with self._aside():
+            self._lay_out(task, lanes, tools)
+
+    def _lay_out(self, task: Task, lanes: int, tools: Tools) -> None:
+        form, device = task.form, task.source.values.device
         self._rows = {
             name: torch.zeros(lanes, form.size, dtype=form.dtype, device=device)
             for name in (WEIGHTS, BEST, FIRST, SECOND)
@@ -88,8 +95,8 @@ class Block:
         }
         like = {"dtype": form.dtype, "device": device}
         self._penalised = torch.tensor(form.penalised(), **like)  # type: ignore[arg-type]
-        self._fixed = torch.zeros(len(rates.FIXED), lanes, 1, **like)  # type: ignore[call-overload]
-        self._moving = torch.zeros(task.steps, len(rates.MOVING), lanes, 1, **like)  # type: ignore[call-overload]
+        self._fixed = torch.zeros(len(rates.FIXED), lanes, **like)  # type: ignore[call-overload]
+        self._moving = torch.zeros(task.steps, len(rates.MOVING), lanes, **like)  # type: ignore[call-overload]
         self._relu = torch.zeros(lanes, dtype=torch.bool, device=device)
         self._absolute = torch.zeros(lanes, dtype=torch.bool, device=device)
         self._orders = torch.full(
@@ -100,11 +107,11 @@ class Block:
         self._losses = torch.zeros(task.steps, lanes, **like)  # type: ignore[call-overload]
         self._sums = torch.zeros(2, lanes, dtype=torch.float64, device=device)
         self._step = torch.zeros(1, dtype=torch.int64, device=device)
-        on_host = device.type == "cpu" and draw is None
+        on_host = device.type == "cpu" and tools.draw is None
         self._noise: OnHost | OnDevice = (
             OnHost(layers=form.layers)
             if on_host
-            else OnDevice(layers=form.layers, lanes=lanes, step=self._step, draw=draw)
+            else OnDevice(layers=form.layers, lanes=lanes, step=self._step, draw=tools.draw)
         )
         self._noise.begin([None] * lanes)
         self._replay_step: Replay = captured(self._take_step, reset=self._begin, device=device)
@@ -112,13 +119,14 @@ class Block:
 
     def load(self, slot: int, rows: Rows) -> None:
         """Put a lane's rows into a slot."""
-        for name, values in rows.items():
-            own = self._rows[name][slot]
-            own.copy_(torch.from_numpy(values))
+        with self._aside():
+            for name, values in rows.items():
+                self._rows[name][slot].copy_(torch.from_numpy(values))
 
     def fetch(self, slot: int, *names: str) -> dict[str, NDArray[Any]]:
         """Copy rows of a slot out."""
-        return {name: self._rows[name][slot].detach().cpu().numpy().copy() for name in names}
+        with self._aside():
+            return {name: self._rows[name][slot].cpu().numpy().copy() for name in names}
 
     def begin(self, legs: Sequence[Leg | None], *, step: int = 0) -> None:
         """Write the tables of an epoch that begins at a step; None leaves a slot at rest."""
@@ -132,34 +140,44 @@ class Block:
             fixed[:, slot] = rates.fixed(leg.settings.optim)
             moving[:, :, slot] = leg.moving
             orders[slot, : len(task.train)] = task.train[leg.order]
-        self._fixed.copy_(torch.from_numpy(fixed).unsqueeze(-1))
-        self._moving.copy_(torch.from_numpy(moving).unsqueeze(-1))
-        self._orders.copy_(torch.from_numpy(orders).view(self._orders.shape))
-        self._relu.copy_(_marks(legs, lambda own: own.model.activation == "relu"))
-        self._absolute.copy_(_marks(legs, lambda own: own.train.loss == "mae"))
-        self._noise.begin([_noise(leg) for leg in legs])
-        self._step.fill_(step)
+        with self._aside():
+            self._fixed.copy_(torch.from_numpy(fixed))
+            self._moving.copy_(torch.from_numpy(moving))
+            self._orders.copy_(torch.from_numpy(orders).view(self._orders.shape))
+            self._relu.copy_(_marks(legs, lambda own: own.model.activation == "relu"))
+            self._absolute.copy_(_marks(legs, lambda own: own.train.loss == "mae"))
+            self._noise.begin([_noise(leg) for leg in legs])
+            self._step.fill_(step)
+
+    def rewind(self) -> None:
+        """Begin the epoch's tables again, for measurements."""
+        with self._aside():
+            self._begin()
 
     def step(self) -> None:
         """Take the next step of the epoch in all lanes."""
-        self._replay_step()
+        with self._aside():
+            self._replay_step()
 
     def validate(self) -> None:
         """Score all lanes on the validation windows."""
-        self._replay_validation()
+        with self._aside():
+            self._replay_validation()
 
     def told(self) -> Told:
         """Read what the epoch came to; the one place that waits for the device."""
-        losses, sums = self._losses.cpu().numpy(), self._sums.cpu().numpy()
+        with self._aside():
+            losses, sums = self._losses.cpu().numpy(), self._sums.cpu().numpy()
         form = self.task.form
         cells = len(self.task.val) * form.horizon * form.targets
         return Told(losses, sums[0] / cells, sums[1] / cells)
 
     def keep_best(self, better: Sequence[bool]) -> None:
         """Note the weights of lanes that are better than ever."""
-        marks = torch.tensor(better, device=self._relu.device)[:, None]
-        best, weights = self._rows[BEST], self._rows[WEIGHTS]
-        best.copy_(torch.where(marks, weights, best))
+        with self._aside():
+            marks = torch.tensor(better, device=self._relu.device)[:, None]
+            best, weights = self._rows[BEST], self._rows[WEIGHTS]
+            best.copy_(torch.where(marks, weights, best))
 
     def _begin(self) -> None:
         self._step.zero_()
@@ -184,7 +202,13 @@ class Block:
         with torch.no_grad():
             self._losses.index_copy_(0, self._step, loss.detach().unsqueeze(0))
             joined = torch.cat([each.reshape(self.lanes, -1) for each in gradients], dim=1)
-            self._update(joined)
+            self._move(
+                joined,
+                (self._rows[WEIGHTS], self._rows[FIRST], self._rows[SECOND]),
+                penalised=self._penalised,
+                fixed=self._fixed,
+                moving=self._moving.index_select(0, self._step)[0],
+            )
             self._step.add_(1)
 
     def _loss(self, error: Tensor) -> Tensor:
@@ -195,23 +219,6 @@ class Block:
         cells = count * error.shape[2] * error.shape[3]
         squared, absolute = error.square().sum((1, 2, 3)), error.abs().sum((1, 2, 3))
         return torch.where(self._absolute, absolute, squared) / cells
-
-    def _update(self, gradient: Tensor) -> None:
-        """Move all weights by [K, P], each lane by its own optimiser."""
-        keep_m, add_m, keep_v, add_v, epsilon, l1, weight_decay, clip = self._fixed
-        size, scale, decay, live = self._moving.index_select(0, self._step)[0]
-        weights, first, second = (self._rows[name] for name in (WEIGHTS, FIRST, SECOND))
-        gradient = gradient + l1 * self._penalised * torch.sign(weights)
-        norm = gradient.square().sum(1, keepdim=True).sqrt()
-        share = torch.where(clip.isinf(), torch.ones_like(norm), clip / (norm + 1e-6))
-        gradient = gradient * share.clamp(max=1.0) + weight_decay * self._penalised * weights
-        m = keep_m * first + add_m * gradient
-        v = keep_v * second + add_v * gradient.square()
-        moved = weights * (1 - decay * self._penalised) - size * m / (scale * v.sqrt() + epsilon)
-        on = live > 0
-        weights.copy_(torch.where(on, moved, weights))
-        first.copy_(torch.where(on, m, first))
-        second.copy_(torch.where(on, v, second))
 
     @torch.no_grad()
     def _validate(self) -> None:
@@ -224,6 +231,35 @@ class Block:
             error = (found - targets).double()
             self._sums[0] += error.square().sum((1, 2, 3))
             self._sums[1] += error.abs().sum((1, 2, 3))
+
+
+def update(
+    gradient: Tensor,
+    rows: tuple[Tensor, Tensor, Tensor],
+    *,
+    penalised: Tensor,
+    fixed: Tensor,
+    moving: Tensor,
+) -> None:
+    """Move weights, m and v [K, P] along a gradient, each lane by its own optimiser.
+
+    `penalised` [P] marks what L1 and L2 act on; `fixed` [FIXED, K] and `moving` [MOVING, K] are the
+    numbers of `rates`.
+    """
+    keep_m, add_m, keep_v, add_v, epsilon, l1, weight_decay, clip = fixed.unsqueeze(-1)
+    size, scale, decay, live = moving.unsqueeze(-1)
+    weights, first, second = rows
+    gradient = gradient + l1 * penalised * torch.sign(weights)
+    norm = gradient.square().sum(1, keepdim=True).sqrt()
+    share = torch.where(clip.isinf(), torch.ones_like(norm), clip / (norm + 1e-6))
+    gradient = gradient * share.clamp(max=1.0) + weight_decay * penalised * weights
+    m = keep_m * first + add_m * gradient
+    v = keep_v * second + add_v * gradient.square()
+    moved = weights * (1 - decay * penalised) - size * m / (scale * v.sqrt() + epsilon)
+    on = live > 0
+    weights.copy_(torch.where(on, moved, weights))
+    first.copy_(torch.where(on, m, first))
+    second.copy_(torch.where(on, v, second))
 
 
 def _marks(legs: Sequence[Leg | None], holds: Any) -> Tensor:

@@ -17,11 +17,11 @@ from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train import device, loop, model
 from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Block, Task
+from sweep.train.array.engines import Tools, choose
 from sweep.train.array.form import common, form_of
 from sweep.train.array.lane import Entry, Lane, open_lane, over, to_bytes
 from sweep.train.array.memory import blocks_for, width_for
 from sweep.train.array.network import Source
-from sweep.train.array.recurrence import Engine, Operations
 from sweep.train.criterion import Score
 from sweep.train.feed import SeriesFeed, open_feed
 from sweep.train.precision import arithmetic
@@ -126,7 +126,7 @@ class Array:
 
 
 def open_array(
-    settings: Settings, *, most: int, engine: Engine | None = None, width: int | None = None
+    settings: Settings, *, most: int, tools: Tools | None = None, width: int | None = None
 ) -> Array:
     """Lay out an array for trials that have in common what `settings` has, at most so many.
 
@@ -140,9 +140,10 @@ def open_array(
     source = Source(values, feed.targets, feed.lookback, feed.horizon)
     task = Task(form=form, source=source, train=windows.train, val=windows.val)
     lanes = width or width_for(task, device=values.device, most=most)
-    blocks = [Block(task, lanes=lanes, engine=engine or Operations())]
-    further = blocks_for(task, width=lanes, device=values.device, most=most) - 1
-    blocks += [Block(task, lanes=lanes, engine=engine or Operations()) for _ in range(further)]
+    tools = tools or choose(form, device=feed.device)
+    blocks = [Block(task, lanes=lanes, tools=tools)]
+    further = blocks_for(task, width=lanes, device=feed.device, most=most) - 1
+    blocks += [Block(task, lanes=lanes, tools=tools) for _ in range(further)]
     return Array(
         settings=settings,
         task=task,
@@ -158,7 +159,7 @@ class Trainer:
     """Trains what a queue hands out."""
 
     queue: Queue
-    engine: Engine | None = None  # None: chosen by device and form
+    tools: Tools | None = None  # None: chosen by device and form
     width: int | None = None  # lanes of a block; None: chosen by device and form
     _back: deque[Entry] = field(default_factory=deque)  # taken from the queue, and not begun
 
@@ -177,7 +178,7 @@ class Trainer:
         array: Array | None = None
         try:
             with arithmetic(settings, mixed=False):
-                array = open_array(settings, most=most, engine=self.engine, width=self.width)
+                array = open_array(settings, most=most, tools=self.tools, width=self.width)
                 self._train_in(array, common(settings))
         except torch.OutOfMemoryError as error:
             self._give_back(array)

@@ -192,7 +192,7 @@ def test_a_block_of_its_own_is_what_an_entry_opens(make_settings: Make) -> None:
     initial = form.join(arrays(build(config, device=torch.device("cpu"))))
     entry = Entry(settings=config, ended=lambda _: None)
     lane = open_lane(entry, form=form, data="", limit=1e9, initial=initial, steps=task.steps)
-    block = Block(task, lanes=2, engine=Operations())
+    block = Block(task, lanes=2)
     block.load(1, lane.rows)
     legs: list[Leg | None] = [None, lane.leg(steps=task.steps, windows=len(task.train))]
 

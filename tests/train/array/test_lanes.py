@@ -14,6 +14,7 @@ from sweep.errors import BadInput
 from sweep.plan.application import Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
+from sweep.train.array.engines import Tools
 from sweep.train.array.recurrence import Operations, States
 from sweep.train.loop import train
 
@@ -102,7 +103,7 @@ def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
     configs = variety(make_settings, 6)
     queue = queue_of(configs)
 
-    found = queue.run(engine=Small(2, after=after))
+    found = queue.run(tools=Tools(Small(2, after=after)))
 
     assert [bits_of(each) for each in found] == [bits_of(each) for each in train_at_once(configs)]
     for number, told in queue.told.items():  # no epoch is told twice
@@ -114,7 +115,7 @@ def test_a_trial_that_does_not_fit_alone_fails_and_the_others_go_on(
 ) -> None:
     configs = variety(make_settings, 3)
 
-    found = queue_of(configs).run(engine=Small(0))
+    found = queue_of(configs).run(tools=Tools(Small(0)))
 
     assert all(isinstance(each, torch.OutOfMemoryError) for each in found)
 
