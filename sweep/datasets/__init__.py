@@ -26,31 +26,47 @@ def find(name: str) -> Dataset:
     which names the nearest.
     """
     if name in NOT_SHIPPED:
-        raise BadInput(f"data={name} is not shipped: {NOT_SHIPPED[name]}")
+        raise BadInput(f"data={name} is not shipped {NOT_SHIPPED[name]}")
     if name not in DATASETS:
         hint = " Or give data.path a file."
         raise UnknownName("data set", name, DATASETS, hint=hint)
     return DATASETS[name]
 
 
-def absent(names: Sequence[str], *, address: str, licence: str, keys: Sequence[str]) -> str:
-    """Say how to get files that their licence keeps out of the package."""
+def absent(
+    names: Sequence[str], *, address: str, licence: str, keys: Sequence[str], sha256: str
+) -> str:
+    """Say how to get files that are not in the package."""
     fetch = " ".join(f"-O {address}{name}" for name in names)
     given = " ".join(f"{key}={name}" for key, name in zip(keys, names, strict=True))
-    return f"its licence is {licence}. Get it by `curl -L {fetch}`, and add {given}"
+    of = "of both together" if len(names) > 1 else "of the file"
+    return f"({licence}); get it by `curl -L {fetch}` (sha256 {of}: {sha256}), and add {given}"
 
 
 _FOLDER = Path(__file__).parent
 _ETT = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/"
 _POLARITY = "https://raw.githubusercontent.com/yoonkim/CNN_sentence/master/"
-NOT_SHIPPED: Mapping[str, str] = {  # the hashes are pinned in hydra_configs/data
-    "etth1": absent(["ETTh1.csv"], address=_ETT, licence="CC BY-ND 4.0", keys=["data.path"]),
-    "etth2": absent(["ETTh2.csv"], address=_ETT, licence="CC BY-ND 4.0", keys=["data.path"]),
+NOT_SHIPPED: Mapping[str, str] = {  # hydra_configs/data pins the same hashes
+    "etth1": absent(
+        ["ETTh1.csv"],
+        address=_ETT,
+        licence="CC BY-ND 4.0",
+        keys=["data.path"],
+        sha256="f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+    ),
+    "etth2": absent(
+        ["ETTh2.csv"],
+        address=_ETT,
+        licence="CC BY-ND 4.0",
+        keys=["data.path"],
+        sha256="a3dc2c597b9218c7ce1cd55eb77b283fd459a1d09d753063f944967dd6b9218b",
+    ),
     "polarity": absent(
         ["rt-polarity.pos", "rt-polarity.neg"],
         address=_POLARITY,
         licence="CC BY 4.0",
         keys=["data.path", "data.negative_path"],
+        sha256="514ec0c7ffac3d28a5a2e5ca46c7135d31719527927bd6fdf67d146a84c65c33",
     ),
 }
 DATASETS: Mapping[str, Dataset] = {

@@ -3,8 +3,10 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+import yaml
 
 from sweep import datasets
+from sweep.app import configs
 from sweep.errors import BadInput, UnknownName
 
 
@@ -33,6 +35,13 @@ def test_the_notice_names_each_file_with_its_hash(name: str) -> None:
 def test_an_unknown_name_is_refused_with_what_there_is() -> None:
     with pytest.raises(UnknownName, match="data set 'jkf' does not exist; did you mean jfk"):
         datasets.find("jkf")
+
+
+@pytest.mark.parametrize("name", datasets.NOT_SHIPPED)
+def test_the_hash_of_what_is_not_shipped_is_the_one_that_is_pinned(name: str) -> None:
+    own = yaml.safe_load((configs() / "data" / f"{name}.yaml").read_text())
+
+    assert own["sha256"] in datasets.NOT_SHIPPED[name]
 
 
 def test_what_is_not_shipped_is_refused_with_the_way_to_get_it() -> None:
