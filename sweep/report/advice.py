@@ -83,8 +83,9 @@ def advice_lines(results: Results) -> list[str]:
     line = (
         f"As many configurations again{price} would be expected to {verb} the best "
         f"{results.board.objective} by at most "
-        f"{show_score(found.gain, places=places)}{hourly}, and with {LIKELY:.0%} probability by no "
-        f"more than {show_score(found.at_most, places=places)}, were they drawn at random"
+        f"{show_score(found.gain, places=places)}{hourly}, and with {LIKELY * 100:.0f} % "
+        f"probability by no more than {show_score(found.at_most, places=places)}, were they drawn "
+        "at random"
     )
     if found.noise is None:
         return [f"{line}."]

@@ -103,7 +103,8 @@ def versus_lines(versus: Mapping[str, Resampled], *, board: Leaderboard) -> list
         side = -sign if sign * found.mean < 0 else sign  # how far ahead whoever is ahead is
         ends = sorted((side * found.low, side * found.high))
         interval = f"{_signed(ends[0], places)} to {_signed(ends[1], places)}"
-        how = f"{found.level:.0%} interval {interval}, blocks of {count(found.block, 'window')}"
+        level, block = f"{found.level * 100:.0f} %", count(found.block, "window")
+        how = f"{level} interval {interval}, blocks of {block}"
         if found.mcnemar is not None:
             how = f"McNemar's test of the median seed: p {found.mcnemar:.2g}; interval {interval}"
         size = show_score(abs(found.mean), places=places)

@@ -129,6 +129,6 @@ def test_baselines_are_beaten_tied_with_or_ahead() -> None:
 
     lines = versus_lines(versus, board=found)
 
-    assert lines[0].startswith("The winner beats ridge by 0.01000 in test_mse (95% interval 0.005")
+    assert lines[0].startswith("The winner beats ridge by 0.01000 in test_mse (95 % interval 0.005")
     assert lines[1].startswith("No difference from persistence is known on the test part")
     assert lines[2].startswith("seasonal naive beats the winner by 0.01000 in test_mse")
