@@ -14,6 +14,7 @@ from sweep.report.contents import Contents
 from sweep.report.export import csv_text
 from sweep.report.html import can_write, html
 from sweep.report.markdown import markdown
+from sweep.report.results import Results
 from sweep.report.structure import json_text
 from sweep.report.summary import Summary
 from sweep.study.repeating import study_command, trial_command
@@ -74,7 +75,7 @@ def _background(state: Studied, summary: Summary, links: Sequence[str]) -> Backg
         created=study.created,
         command=study_command(study, search=search),
         winner=winner,
-        facts=_facts(state),
+        facts={**_searched(summary.results), **_facts(state)},
         grid=summary.results.board.varied if search else study.grid,
         links=[*links, f"Records: {state.place.url.removeprefix('file://')}"],
     )
@@ -103,6 +104,12 @@ def _facts(state: Studied) -> dict[str, str]:
         "directory": study.directory,
     }
     return {name: fact for name, fact in found.items() if fact}
+
+
+def _searched(results: Results) -> dict[str, str]:
+    """Tell what chose the trials, and why it chose no more."""
+    why = results.story.ended if results.story else ""
+    return {"strategy": f"{results.strategy}; {why}" if why else results.strategy}
 
 
 def _other_versions(state: Studied) -> str:

@@ -122,6 +122,39 @@ def test_a_format_that_does_not_exist_is_refused_with_what_there_is(
     assert "html" in told
 
 
+def test_what_was_trained_with_other_versions_is_told_with_the_hash_of_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = make_study(tmp_path)
+    old = Record(0, State.COMPLETED, 0.1, versions={"torch": "2.12.0"})
+    place.write(layout.results_key(0, 1), to_line(old))
+
+    run_verb(["report", "s-1", "--store", str(tmp_path), "--format", "json"])
+
+    facts = json.loads(capsys.readouterr().out)["facts"]
+    plan = json.loads(place.read(layout.STUDY))["hash"]
+    assert facts["trained elsewhere"] == "1 with torch 2.12.0"
+    assert facts["plan"] == f"study.json, sha256 {plan}"
+
+
+def test_trials_that_no_first_batch_knew_were_chosen_by_another_sweeper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = make_study(tmp_path)
+    words = ["report", "s-1", "--store", str(tmp_path), "--format", "json"]
+
+    run_verb(words)
+    grid = json.loads(capsys.readouterr().out)
+    later = Trial(3, 0, {"optim.lr": 0.05})
+    base = Base(("+experiment=forecast",), {"optim": {"lr": 0.001}})
+    add_round(place, Round(number=2, bases=[base], trials=[later], packs=[Pack(1, (3,))]))
+    run_verb(words)
+    asked_again = json.loads(capsys.readouterr().out)
+
+    assert grid["strategy"] == "grid"
+    assert asked_again["strategy"] == "another sweeper"
+
+
 @pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     make_study(tmp_path)
