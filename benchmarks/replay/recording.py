@@ -39,6 +39,17 @@ SMALL = Space(
     }
 )
 SPACES = {"full": FULL, "small": SMALL}
+# Values that a recording leaves for later, so that a partial one is a whole grid all the same.
+LATER: Mapping[str, Mapping[Any, int]] = {
+    "optim.lr": {0.0003: 1, 0.01: 1, 0.0001: 2},
+    "model.hidden_size": {100: 2},
+    "model.num_layers": {2: 1},
+    "train.batch_size": {32: 1},
+    "data.lookback": {72: 1},
+}
+LEVELS = 3
+ROWS = 1500  # hours that are trained on, so that an evening is enough for a whole recording
+HELD = 700  # hours of validation after them, and as many of test, which nothing here looks at
 
 
 @dataclass(frozen=True)
@@ -68,67 +79,122 @@ class Recording:
         return sum(min(curve.val[:epochs]) for curve in own) / len(own)
 
 
-def record(file: Path, *, grid: str, epochs: int, workers: int, minutes: float) -> tuple[int, int]:
-    """Train what is missing of a grid, in random order, as long as there is time.
+@dataclass(frozen=True)
+class Taken:
+    """How far a recording is, and what the whole of it takes."""
 
-    Returns how many trainings are recorded, and how many there are in all. Seeds come one after
-    another, so that a short recording has many configurations rather than many seeds.
+    done: int
+    wanted: int
+    cpu_minutes: float  # that the done ones took
+    whole_cpu_minutes: float  # by the operations of the others
+
+
+def record(file: Path, *, grid: str, epochs: int, rows: int, workers: int, minutes: float) -> Taken:
+    """Train what is missing of a grid, as long as there is time.
+
+    The core of the grid comes first, with all seeds, then the values around it: so a recording that
+    was cut short is a whole grid of fewer values.
     """
     space = SPACES[grid]
-    done = {(identity(line["point"]), line["seed"]) for line in _lines(file)}
+    setting = {"grid": grid, "epochs": epochs, "rows": rows}
     points = Random(space).suggest([], most=space.size or 0).points
-    wanted = [
-        (point, seed) for seed in SEEDS for point in points if (identity(point), seed) not in done
-    ]
+    every = sorted(
+        ((point, seed) for point in points for seed in SEEDS), key=lambda task: level(task[0])
+    )
+    known = {(identity(line["point"]), line["seed"]) for line in _lines(file, setting)}
     until = time.monotonic() + 60 * minutes
-    base = _base()
+    base = _base(rows)
     context = multiprocessing.get_context("spawn")
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as out, context.Pool(workers) as pool:
         train = partial(_train, base, epochs)
-        left = iter(wanted)
+        left = iter([task for task in every if (identity(task[0]), task[1]) not in known])
         # A pool takes all that it is given at once, so it is given little at a time.
-        while time.monotonic() < until and (some := list(itertools.islice(left, 4 * workers))):
+        while time.monotonic() < until and (some := list(itertools.islice(left, 2 * workers))):
             for line in pool.imap_unordered(train, some):
-                out.write(json.dumps({"grid": grid, **line}) + "\n")
+                out.write(json.dumps({**setting, **line}) + "\n")
                 out.flush()
-    done = {(identity(line["point"]), line["seed"]) for line in _lines(file)}
-    return len(done), len(SEEDS) * len(points)
+    return _taken(list(_lines(file, setting)), every, base, epochs)
+
+
+def level(point: Point) -> int:
+    """Tell which part of the recording a configuration belongs to: the core is 0."""
+    return max(LATER.get(key, {}).get(value, 0) for key, value in point.items())
 
 
 def load(file: Path) -> Recording:
-    """Read a recording that has every configuration for at least one seed.
+    """Read the largest whole grid of a recording.
 
-    Raises SystemExit where it is too short; seeds that are not complete are left out.
+    Raises SystemExit where not even the core is there; seeds that are not complete are left out.
     """
     lines = list(_lines(file))
     if not lines:
         raise SystemExit(f"{file}: nothing is recorded; run the record command first")
+    setting = {key: lines[0][key] for key in ("grid", "epochs", "rows")}
     space = SPACES[lines[0]["grid"]]
     found: dict[Any, dict[int, Curve]] = {}
-    for line in lines:
+    for line in _lines(file, setting):
         curve = Curve(line["val"], line["train"], line["cpu_s"])
         found.setdefault(identity(line["point"]), {})[line["seed"]] = curve
-    whole = [seed for seed in SEEDS if sum(seed in own for own in found.values()) == space.size]
-    if not whole:
-        raise SystemExit(f"{file}: {len(found)} of {space.size} configurations are recorded; go on")
-    return Recording(space, {key: {s: own[s] for s in whole} for key, own in found.items()})
+    for part in reversed([_part(space, most) for most in range(LEVELS)]):
+        own = [found.get(identity(part.crossed(i)), {}) for i in range(part.size or 0)]
+        seeds = [seed for seed in SEEDS if all(seed in curves for curves in own)]
+        if seeds:
+            keys = [identity(part.crossed(i)) for i in range(part.size or 0)]
+            return Recording(part, {key: {s: found[key][s] for s in seeds} for key in keys})
+    raise SystemExit(f"{file}: {len(found)} of {space.size} configurations are recorded; go on")
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    if file.exists():
-        for text in file.read_text().splitlines():
-            yield json.loads(text)
+def _part(space: Space, most: int) -> Space:
+    return Space(
+        {
+            key: Choice(tuple(v for v in axis.values if LATER.get(key, {}).get(v, 0) <= most))
+            for key, axis in space.axes.items()
+            if isinstance(axis, Choice)
+        }
+    )
 
 
-def _base() -> dict[str, Any]:
+def _taken(
+    lines: Sequence[Mapping[str, Any]],
+    every: Sequence[tuple[Point, int]],
+    base: Mapping[str, Any],
+    epochs: int,
+) -> Taken:
+    from sweep.app import cost
+    from sweep.schema import flatten
+
+    def flop(point: Point) -> float:
+        return cost({**flatten(base), **point, "train.epochs": epochs}).flop
+
+    spent = sum(sum(line["cpu_s"]) for line in lines) / 60
+    done = sum(flop(line["point"]) for line in lines)
+    whole = sum(flop(point) for point, _ in every)
+    return Taken(len(lines), len(every), spent, spent * whole / done if done else 0.0)
+
+
+def _lines(file: Path, setting: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Read the lines of one setting; one that was cut off by a kill is passed over."""
+    if not file.exists():
+        return
+    for text in file.read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if setting is None or setting.items() <= line.items():
+            yield line
+
+
+def _base(rows: int) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     from sweep.app import configs
 
     with initialize_config_dir(str(configs().absolute()), version_base="1.3"):
-        words = ["+experiment=forecast", "train.patience=null"]
+        split = f"data.split=[{rows},{HELD},{HELD}]"
+        words = ["+experiment=forecast", "train.patience=null", split]
         tree = OmegaConf.to_container(compose("config", words), resolve=True)
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
