@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.errors import BadInput, StoreLost
-from sweep.plan.application import Application, Checkpoints, OnEpoch, Result, Scores, Tree, Winner
+from sweep.plan.application import (
+    Application,
+    Tree,
+)
 from sweep.plan.facets import Facet, Flat
 from sweep.plan.round import set_values
 from sweep.plan.trial import Value
@@ -25,6 +28,17 @@ if TYPE_CHECKING:
 
 S3 = "s3://"
 CACHE = "SWEEP_CACHE"
+OF_TREES = (  # what an application does with a configuration that may name files
+    "run",
+    "run_on",
+    "baselines",
+    "baseline_errors",
+    "paired_errors",
+    "crown",
+    "together",
+    "backtest",
+    "profile",
+)
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
@@ -94,32 +108,14 @@ def reading(application: Application, files: Files) -> Application:
 
         return Facet(facet.keys, ask)
 
-    def run(tree: Tree, on_epoch: OnEpoch) -> Result:
-        return application.run(there(tree), on_epoch)
+    def placed(act: Callable[..., Any] | None) -> Callable[..., Any] | None:
+        if act is None:
+            return None
+        return lambda tree, *rest: act(there(tree), *rest)
 
-    def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints) -> Result:
-        assert application.run_on is not None
-        return application.run_on(there(tree), on_epoch, checkpoints)
-
-    def baselines(tree: Tree) -> Scores:
-        return application.baselines(there(tree))
-
-    def crown(tree: Tree, weights: bytes) -> Winner:
-        return application.crown(there(tree), weights)
-
-    def backtest(tree: Tree, origins: int, told: Callable[[int], None]) -> Mapping[str, Any]:
-        assert application.backtest is not None
-        return application.backtest(there(tree), origins, told)
-
+    found: dict[str, Any] = {name: placed(getattr(application, name)) for name in OF_TREES}
     return replace(
-        application,
-        backtest=backtest if application.backtest else None,
-        cost=asking(application.cost),
-        data=asking(application.data),
-        run=run,
-        run_on=run_on if application.run_on else None,
-        baselines=baselines,
-        crown=crown,
+        application, cost=asking(application.cost), data=asking(application.data), **found
     )
 
 

@@ -54,7 +54,7 @@ from sweep.study.launching import Way, follow_round
 from sweep.study.opening import add_round
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
-from sweep.study.rounds import costs_of, next_round
+from sweep.study.rounds import costs_of, files_of, next_round
 from sweep.study.showing import parent_run, tracker_of
 from sweep.study.siting import Site, open_cluster
 from sweep.study.studied import Studied, grown, read_contest, studied
@@ -111,14 +111,14 @@ def gate(
     study = read_study(place)
     if application is None:
         raise BadInput(f"study {name}: task {study.task} does not say how it is trained and scored")
-    files = Files(cache_folder(os.environ), store, study.facts.get("files", {}))
-    application = reading(application, files)
     with held(place, console=console):
         kept = read_judgement(place)
         if kept is not None:
             console.print(f"study {name} was judged already")
             return kept
         rounds = read_rounds(place)
+        files = Files(cache_folder(os.environ), store, files_of(study, rounds))
+        application = reading(application, files)
         state = studied(place, study, rounds)
         rule = read_rule(state, given)
         judgement = _judge(state, rounds, store, application, site, console, rule)
@@ -416,11 +416,11 @@ def _show(state: Studied, judgement: Judgement) -> None:
     """Keep the summary in MLflow beside the study's report, where it is tracked."""
     tracker, run = tracker_of(state.study), parent_run(state.place)
     if tracker is not None and run is not None:
-        files = files_of(judgement)
+        files = texts_of(judgement)
         tracker.upload(run, files={name: files[name] for name in ("gate.md", "gate.json")})
 
 
-def files_of(judgement: Judgement) -> dict[str, str]:
+def texts_of(judgement: Judgement) -> dict[str, str]:
     """Write a judgement as the files that a CI takes."""
     return {
         "gate.json": json.dumps(as_json(judgement), indent=2) + "\n",
@@ -436,14 +436,14 @@ def write_files(judgement: Judgement, folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files_of(judgement).items():
+        for name, text in texts_of(judgement).items():
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"--output {folder}: {error.strerror}; name a folder") from None
 
 
 def _keep(place: Store, judgement: Judgement) -> None:
-    files = files_of(judgement)
+    files = texts_of(judgement)
     place.write(layout.GATE_SUMMARY, files["gate.md"].encode())
     place.write(layout.GATE_JUNIT, files["junit.xml"].encode())
     place.write(layout.GATE, files["gate.json"].encode())  # last: it says that all is done
