@@ -14,6 +14,7 @@ from sweep.errors import BadInput
 from sweep.plan.trial import State, Value
 from sweep.report.contents import Contents
 from sweep.report.drawing import colors
+from sweep.report.drawing.canvas import one_dot_in
 from sweep.report.drawing.learning import learning_curves, objective_curves, stopped_curves
 from sweep.report.drawing.parallel import one_in, parallel_coordinates
 from sweep.report.drawing.spending import cost_against_quality
@@ -105,6 +106,7 @@ def _given(contents: Contents) -> dict[str, Any]:
         "light": colors.palette(colors.LIGHT, colors.LIGHT_RANKS),
         "dark": colors.palette(colors.DARK, colors.DARK_RANKS),
         "every": one_in(board),
+        "dots": one_dot_in(len(board.ranked)),
         **_figures(contents),
     }
 

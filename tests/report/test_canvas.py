@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sweep.report.drawing.axes import Axis, Frame, epoch_axis, score_axis
-from sweep.report.drawing.canvas import CROWD, Sheet
+from sweep.report.drawing.canvas import CROWD, MOST_DOTS, Sheet
 from sweep.report.drawing.colors import (
     DARK,
     DARK_RANKS,
@@ -41,6 +41,13 @@ def test_many_dots_are_one_shape_of_few_bytes() -> None:
     [shape] = sheet.parts
     assert shape.startswith('<path class="dots tried crowd"')
     assert len(shape) < 15 * CROWD
+
+
+def test_of_very_many_points_some_are_drawn() -> None:
+    sheet = Sheet(300, 200)
+    sheet.cloud([(1.0, 1.0)] * (2 * MOST_DOTS + 1), look="tried")
+
+    assert sheet.parts[0].count("h0") == (2 * MOST_DOTS + 1 + 2) // 3
 
 
 def test_nothing_to_draw_draws_nothing() -> None:

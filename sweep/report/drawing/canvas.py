@@ -6,6 +6,7 @@ be drawn, and its figures are ten times as large.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -15,6 +16,7 @@ Point = tuple[float, float]  # pixels, from the upper left corner
 PANEL = 346.0  # as wide as a phone shows, so that letters keep their size there
 PAGE = 1075.0  # a figure as wide as the page
 CROWD = 1500  # dots from which they become small
+MOST_DOTS = 10_000  # of one figure
 LETTER = 6.2  # width of a letter on average
 LINE = 12.0  # height of a line of text
 
@@ -40,8 +42,9 @@ class Sheet:
             self.parts.append(f'<path class="dots {look}" d="{path}"/>')
 
     def cloud(self, points: Sequence[Point], *, look: str) -> None:
-        """Draw one dot for each configuration, the more of them the smaller."""
-        self.dots(points, look=f"{look} {'crowd' if len(points) > CROWD else 'many'}")
+        """Draw a dot for each configuration, the more of them the smaller; of very many, some."""
+        kind = "crowd" if len(points) > CROWD else "many"
+        self.dots(points[:: one_dot_in(len(points))], look=f"{look} {kind}")
 
     def dot(self, at: Point, *, radius: float, look: str, hint: str = "") -> None:
         """Draw one dot; `hint` is shown where a pointer rests on it."""
@@ -63,6 +66,11 @@ class Sheet:
         box = f"0 0 {_number(self.width)} {_number(self.height)}"
         label = escape(title)
         return f'<svg viewBox="{box}" role="img" aria-label="{label}">{"".join(self.parts)}</svg>'
+
+
+def one_dot_in(points: int) -> int:
+    """Tell of how many points one is drawn as a dot."""
+    return max(1, math.ceil(points / MOST_DOTS))
 
 
 def _line(points: Sequence[Point]) -> str:
