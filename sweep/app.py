@@ -394,7 +394,6 @@ FUSE_KEYS = (
     "model.bidirectional",
     "model.head",
     "model.pooling",
-    "model.segment",
     "model.embedding",
     "train.loss",
     "train.backend",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,3 +20,15 @@ def usable_gpus(env: Mapping[str, str], *, driver: Path = DRIVER) -> list[str]:
     if told is None:
         return [str(number) for number, _ in enumerate(there)]
     return [name.strip() for name in told.split(",") if name.strip() not in ("", "-1")]
+
+
+def gpu_model(*, driver: Path = DRIVER) -> str:
+    """Name the model of the first GPU, as the driver does; '' where it tells none."""
+    for folder in sorted(driver.iterdir()) if driver.is_dir() else []:
+        try:
+            told = re.search(r"^Model:\s*(.+)$", (folder / "information").read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        if told:
+            return told[1].strip()
+    return ""

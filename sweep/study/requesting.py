@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sweep.cluster.gpus import gpu_model
 from sweep.compose import Composition
 from sweep.errors import BadInput
 from sweep.plan.application import Application
@@ -123,6 +124,8 @@ def reuse_context(request: Request, study: Study, site: Site) -> str | None:
         "machine": study.facts["machine"],
         "versions": study.facts["versions"],
     }
+    if site.gpus:
+        here["gpu"] = gpu_model()
     gpu = pod.resources.gpu_resource if pod and pod.resources.gpu else None
     return context_of(
         task=request.task,

@@ -32,7 +32,6 @@ def reason_against(settings: Settings) -> str | None:
         f"data.folds={data.folds}": data.folds > 1,
         f"model.head={model.head}": model.head != "linear",
         f"model.pooling={model.pooling}": model.pooling != "last",
-        f"model.segment={model.segment}": model.segment is not None,
         f"model.embedding={model.embedding}": model.embedding is not None,
         "model.bidirectional=true": model.bidirectional,
         f"train.loss={train.loss}": train.loss not in ("mse", "mae"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweep.cluster import Work
-from sweep.cluster.gpus import usable_gpus
+from sweep.cluster.gpus import gpu_model, usable_gpus
 from sweep.cluster.local import LocalCluster
 
 
@@ -27,6 +27,13 @@ def test_gpus_are_those_of_the_driver_that_the_environment_leaves(driver: Path) 
     ]
     for none in ("", "-1"):
         assert usable_gpus({"CUDA_VISIBLE_DEVICES": none}, driver=driver) == []
+
+
+def test_a_gpu_has_the_name_that_the_driver_tells(driver: Path) -> None:
+    assert gpu_model(driver=driver) == ""
+    told = "Model: \t\t NVIDIA L4\nIRQ:   \t\t 93\n"
+    (driver / "0000:65:00.0" / "information").write_text(told)
+    assert gpu_model(driver=driver) == "NVIDIA L4"
 
 
 def test_without_a_driver_there_are_none(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class Form:
     batch: int  # windows a step
     alone: bool  # each target by itself, through shared weights
     normalization: str
+    segment: int  # time steps that are one input of the first layer
     precision: str
     places: tuple[Place, ...]
 
@@ -59,6 +60,11 @@ class Form:
     def size(self) -> int:
         """Count the parameters of one lane."""
         return self.places[-1].stop
+
+    @property
+    def length(self) -> int:
+        """Count the time steps of the layers."""
+        return self.lookback // self.segment
 
     @property
     def dtype(self) -> torch.dtype:
@@ -128,21 +134,9 @@ def form_of(settings: Settings) -> Form:
         batch=train.batch_size,
         alone=data.layout == "channel",
         normalization=data.normalization,
+        segment=model.segment or 1,
         precision=train.precision,
         places=tuple(places),
-    )
-
-
-def fits(settings: Settings) -> bool:
-    """Tell whether an array can train a configuration: forecasts by one plain network."""
-    data, model = settings.data, settings.model
-    return (
-        data.kind == "series"
-        and data.folds == 1
-        and settings.train.loss in ("mse", "mae")
-        and model.segment is None
-        and model.pooling == "last"
-        and not model.bidirectional
     )
 
 

@@ -22,9 +22,9 @@ def lane_bytes(task: Task) -> int:
     wide, narrow = form.dtype.itemsize, form.factors.itemsize
     rows = form.rows(form.batch)
     cell = 4 * narrow + wide + narrow  # gates, c, h
-    forward = form.lookback * rows * form.hidden * form.layers * cell
-    dropped = form.lookback * rows * form.hidden * max(0, form.layers - 1) * 3 * narrow
-    backward = form.lookback * rows * form.hidden * 10 * narrow  # gradients of one layer's gates
+    forward = form.length * rows * form.hidden * form.layers * cell
+    dropped = form.length * rows * form.hidden * max(0, form.layers - 1) * 3 * narrow
+    backward = form.length * rows * form.hidden * 10 * narrow  # gradients of one layer's gates
     scored = form.rows(BATCH) * form.hidden * (BLOCK * 10 * narrow + 4 * form.layers * wide)
     inputs = form.lookback * max(rows, form.rows(BATCH) // WIDTH) * form.columns * 3 * wide
     tables = task.steps * form.batch * 8

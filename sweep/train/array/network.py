@@ -41,7 +41,7 @@ def forecast(
 ) -> Tensor:
     """Map [K, T, B, C] to [K, B, F, D], in a form that a gradient can be taken of."""
     window = _arranged(form, window)
-    state = _normalise(form, weights, window).to(form.factors)
+    state = _segmented(form, _normalise(form, weights, window)).to(form.factors)
     last = state
     for number in range(form.layers):
         if number:
@@ -56,8 +56,8 @@ def foresee(
 ) -> Tensor:
     """As `forecast`, without dropout, and without keeping what a gradient needs."""
     window = _arranged(form, window)
-    state = _normalise(form, weights, window).to(form.factors)
-    lanes, length, rows = len(relu), window.shape[1], window.shape[2]
+    state = _segmented(form, _normalise(form, weights, window)).to(form.factors)
+    lanes, length, rows = len(relu), state.shape[1], state.shape[2]
     state = state.expand(lanes, -1, -1, -1)
     nothing = torch.zeros(lanes, rows, form.hidden, dtype=form.dtype, device=window.device)
     begun = [(nothing.to(form.factors), nothing)] * form.layers
@@ -104,6 +104,15 @@ def _normalise(form: Form, weights: Weights, window: Tensor) -> Tensor:
         scale, shift = weights["normalization.scale"], weights["normalization.shift"]
         return (window - mean) / sd * scale[:, None, None] + shift[:, None, None]
     return window
+
+
+def _segmented(form: Form, window: Tensor) -> Tensor:
+    """Join the time steps of each segment of [K, T, B, C] into one input, step after step."""
+    if form.segment == 1:
+        return window
+    lanes, _, rows, columns = window.shape
+    parts = window.reshape(lanes, form.length, form.segment, rows, columns).transpose(2, 3)
+    return parts.reshape(lanes, form.length, rows, form.segment * columns)
 
 
 def _read(form: Form, weights: Weights, last: Tensor, window: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train import device, loop, model
 from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Block, Task
-from sweep.train.array.engines import Tools, choose
-from sweep.train.array.form import common, form_of
+from sweep.train.array.engines import Tools, choose, same_at_any_width
+from sweep.train.array.form import Form, common, form_of
 from sweep.train.array.lane import Entry, Lane, open_lane, over, to_bytes
 from sweep.train.array.memory import blocks_for, width_for
 from sweep.train.array.network import Source
@@ -125,25 +125,48 @@ class Array:
         ]
 
 
+class NoRoom(Exception):
+    """Tell that an array of so many lanes does not fit."""
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__(f"an array of {lanes} lanes needs more memory than there is")
+        self.lanes = lanes
+
+
 def open_array(
-    settings: Settings, *, most: int, tools: Tools | None = None, width: int | None = None
+    settings: Settings,
+    *,
+    most: int,
+    tools: Tools | None = None,
+    width: int | None = None,
+    limit: int | None = None,
 ) -> Array:
     """Lay out an array for trials that have in common what `settings` has, at most so many.
 
-    Raises BadInput for data that cannot be used, torch.OutOfMemoryError.
+    `width` is the lanes of a block, `limit` bounds those of all blocks: at first there are fewer
+    blocks, and only a single one gets narrower. Raises BadInput for data that cannot be used, and
+    NoRoom.
     """
     examples = open_feed(settings)
     feed, windows = examples.feed, examples.windows
-    assert isinstance(feed, SeriesFeed)  # `form.fits`
+    assert isinstance(feed, SeriesFeed)  # `backend.reason_against`
     values = feed.values
     form = form_of(settings)
     source = Source(values, feed.targets, feed.lookback, feed.horizon)
     task = Task(form=form, source=source, train=windows.train, val=windows.val)
     lanes = width or width_for(task, device=values.device, most=most)
     tools = tools or choose(form, device=feed.device)
-    blocks = [Block(task, lanes=lanes, tools=tools)]
-    further = blocks_for(task, width=lanes, device=feed.device, most=most) - 1
-    blocks += [Block(task, lanes=lanes, tools=tools) for _ in range(further)]
+    if limit is not None:
+        most = min(most, limit)
+        if limit < lanes:
+            lanes = limit
+            if not _same_bits(form, tools, device=feed.device, lanes=2 * lanes):
+                log.warning("array: among fewer lanes last digits may differ on this device")
+    count = blocks_for(task, width=lanes, device=feed.device, most=most)
+    try:
+        blocks = [Block(task, lanes=lanes, tools=tools) for _ in range(count)]
+    except torch.OutOfMemoryError:
+        raise NoRoom(lanes * count) from None
     return Array(
         settings=settings,
         task=task,
@@ -154,6 +177,13 @@ def open_array(
     )
 
 
+def _same_bits(form: Form, tools: Tools, *, device: torch.device, lanes: int) -> bool:
+    try:
+        return same_at_any_width(tools.engine, form, device=device, lanes=lanes)
+    except torch.OutOfMemoryError:
+        return False
+
+
 @dataclass(slots=True)
 class Trainer:
     """Trains what a queue hands out."""
@@ -161,6 +191,7 @@ class Trainer:
     queue: Queue
     tools: Tools | None = None  # None: chosen by device and form
     width: int | None = None  # lanes of a block; None: chosen by device and form
+    _limit: int | None = None  # lanes, after memory ran out
     _back: deque[Entry] = field(default_factory=deque)  # taken from the queue, and not begun
 
     def run(self) -> None:
@@ -178,11 +209,16 @@ class Trainer:
         array: Array | None = None
         try:
             with arithmetic(settings, mixed=False):
-                array = open_array(settings, most=most, tools=self.tools, width=self.width)
+                array = open_array(
+                    settings, most=most, tools=self.tools, width=self.width, limit=self._limit
+                )
                 self._train_in(array, common(settings))
-        except torch.OutOfMemoryError as error:
-            self._give_back(array)
-            self._narrow(array, error)
+        except torch.OutOfMemoryError:
+            assert array is not None
+            self._back.extendleft(lane.entry for _, lane in reversed(array.busy()))
+            self._narrow(len(array.lanes))
+        except NoRoom as error:
+            self._narrow(error.lanes)
         except BadInput as error:
             if array is not None:
                 raise
@@ -210,19 +246,13 @@ class Trainer:
                     return
                 array.put(entry, slot)
 
-    def _give_back(self, array: Array | None) -> None:
-        if array is not None:
-            self._back.extendleft(lane.entry for _, lane in reversed(array.busy()))
-
-    def _narrow(self, array: Array | None, error: torch.OutOfMemoryError) -> None:
+    def _narrow(self, lanes: int) -> None:
         """Go on with half the lanes; where one alone did not fit, its trial fails."""
-        width = self.width if array is None else len(array.lanes)
-        if width is not None and width > 1:
-            self.width = width // 2
-            log.warning("array: memory ran out, going on with %s lanes", self.width)
-            return
-        self.width = 1
-        self._back.popleft().ended(error)
+        self._limit = max(1, lanes // 2)
+        if lanes > 1:
+            log.warning("array: memory ran out, going on with %s lanes", self._limit)
+        else:
+            self._back.popleft().ended(NoRoom(1))
 
 
 class _Epoch:

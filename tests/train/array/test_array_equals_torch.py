@@ -52,6 +52,7 @@ FORMS: dict[str, dict[str, Any]] = {
             "covariates": [],
         }
     },
+    "segments": {"model": {"segment": 3, "num_layers": 2}, "data": {"normalization": "last"}},
     "one time step": {"data": {"lookback": 1, "horizon": 1}},
 }
 LANES: list[dict[str, Any]] = [  # all that may differ within an array
