@@ -212,10 +212,10 @@ def too_many_failed(returns: Sequence[JobReturn], max_failed: int | None) -> boo
 
 def _late(item: JobReturn) -> bool:
     """Tell whether a trial never began because the time of its search was over."""
-    from sweep.plan.trial import State
+    from sweep.plan.rungs import never_began
 
     record = getattr(item, "record", None)
-    return record is not None and record.state is State.CANCELLED and record.error is not None
+    return record is not None and never_began(record)
 
 
 def _values(override: Override) -> list[str]:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from sweep.plan.trial import Record, State, Value
+from sweep.plan.trial import Failure, Record, State, Value
 
 RUNGS = "rungs/"
 _KEY = re.compile(r"rungs/(\d+)-(\d+)-(claim|at|end|lost)(?:-(.+))?")
 _PRUNED = re.compile(r"rungs/pruned-(\d+)-(\d+)-(\d+)")
+
+LATE = Failure("Stopped", "the search's time was over before this trial began")
 
 Step = tuple[int, int]  # a trial, and the rung that it is on its way to, or stands at
 
@@ -84,6 +86,12 @@ def cost_of(record: Record, direction: str) -> float:
     if record.state is State.INFEASIBLE or value is None or not math.isfinite(value):
         return math.inf
     return -value if direction == "maximize" else value
+
+
+def never_began(record: Record) -> bool:
+    """Tell whether a trial was left out because the time of its search was over."""
+    error = record.error
+    return record.state is State.CANCELLED and error is not None and error.type == LATE.type
 
 
 def read_marks(keys: Iterable[str]) -> Marks:

@@ -26,7 +26,7 @@ from sweep.study.offering import Offerer
 from sweep.study.outline import Outline
 from sweep.study.parent import ParentRun
 from sweep.study.spending import Allowance, Meter, budget_of, stop_reason
-from sweep.study.studied import Studied
+from sweep.study.studied import Studied, regrown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,8 @@ def conduct(
             raise Interrupted(how_to_come_back(state)) from None
         cluster.stop(GRACE_S)
         state.reader.look()
-        raise Interrupted(how_to_go_on(state)) from None
+        grown = regrown(state, offerer.rounds) if offerer is not None else state
+        raise Interrupted(how_to_go_on(grown)) from None
     except BaseException:
         if not cluster.lasting:
             cluster.stop(GRACE_S)

@@ -8,6 +8,7 @@ from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.budget import Budget
 from sweep.plan.round import Round
+from sweep.plan.rungs import never_began
 from sweep.plan.selection import (
     Selection,
     fresh_seeds,
@@ -80,7 +81,10 @@ def is_through(state: Studied) -> bool:
         return False
     records = state.records
     trained = [trial.number for trial in state.trials if trial.same_as is None]
-    return all(n in records and records[n].state is not State.CANCELLED for n in trained)
+    return all(
+        n in records and (records[n].state is not State.CANCELLED or never_began(records[n]))
+        for n in trained
+    )
 
 
 def seeds_used(state: Studied) -> list[Value]:

@@ -13,6 +13,7 @@ from sweep.plan import layout
 from sweep.plan.application import Application
 from sweep.plan.budget import Budget
 from sweep.plan.round import Round, Study
+from sweep.plan.rungs import never_began
 from sweep.plan.story import Search
 from sweep.plan.trial import State, Trial
 from sweep.store import Store, open_store
@@ -202,7 +203,8 @@ def _missing(state: Studied, again: frozenset[State]) -> list[Trial]:
     return [
         trial
         for trial in _trained(state)
-        if trial.number not in records or records[trial.number].state in again
+        if trial.number not in records
+        or (records[trial.number].state in again and not never_began(records[trial.number]))
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweep.plan import layout
+from sweep.plan.rungs import never_began
 from sweep.plan.story import (
     Begun,
     Decided,
@@ -118,7 +119,7 @@ def pursue(
             return story
         numbers = range(asked.first, asked.first + len(asked.words))
         results.update(zip(numbers, got, strict=True))
-        if any(record.state is State.CANCELLED and not record.error for record in got):
+        if any(record.state is State.CANCELLED and not never_began(record) for record in got):
             keep(replace(story, ended=STOPPED, elapsed_s=now() - since))
             return story
         if enough([results[number] for number in sorted(results)]):

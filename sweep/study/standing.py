@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from sweep.plan import layout
+from sweep.plan.rungs import never_began
 from sweep.plan.story import Search, Story
 from sweep.plan.trial import State, Value
 from sweep.store import Store
@@ -49,6 +50,7 @@ class Standing:
     objective: str
     corrupt: tuple[str, ...]
     torn: int
+    left_out: int = 0  # trials that never began, for the time of their search was over
     search: Search | None = None  # what chooses its trials, where a strategy does
     story: Story = NO_STORY
 
@@ -71,7 +73,7 @@ class Standing:
     @property
     def missing(self) -> int:
         """Count the trials that `resume` would train."""
-        return self.trained - self.done + self.counts.get(State.CANCELLED, 0)
+        return self.trained - self.done + self.counts.get(State.CANCELLED, 0) - self.left_out
 
     def as_dict(self) -> dict[str, Value]:
         """Give the same as JSON values."""
@@ -141,6 +143,7 @@ def standing(place: Store, *, context: str | None = None) -> Standing:
         objective=study.objective,
         corrupt=tuple(state.reader.ledger.corrupt),
         torn=state.reader.torn(),
+        left_out=sum(map(never_began, results)),
         search=read_search(place),
         story=read_story(place, trials=len(state.trials)),
     )

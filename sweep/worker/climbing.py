@@ -10,6 +10,7 @@ from sweep.clock import CLOCK
 from sweep.errors import CorruptPlan
 from sweep.plan.records import to_line
 from sweep.plan.rungs import (
+    LATE,
     RUNGS,
     Marks,
     Rungs,
@@ -19,13 +20,10 @@ from sweep.plan.rungs import (
     pruned_key,
     read_marks,
 )
-from sweep.plan.trial import Failure, Record, State, from_json
+from sweep.plan.trial import Record, State, from_json
 from sweep.search.climbing import Climb, Picture
 from sweep.store import Store
 from sweep.worker.checkpoint import clear_checkpoints
-
-STOPPED = "Stopped"
-LATE = Failure(STOPPED, "the search's time was over before this trial began")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -82,6 +82,38 @@ def test_after_its_client_was_killed_resume_goes_on_where_it_stood(tmp_path: Pat
     assert set(states(place)) == {State.PRUNED, State.COMPLETED}
 
 
+def test_after_its_time_what_has_begun_is_decided(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    ended = place.multirun(
+        *HALVING, "hydra.sweeper.max_trials=60", "epoch_s=0.1", "hydra.sweeper.max_time=3s"
+    )
+
+    assert ended.code == 0, ended.err
+    assert len(place.records()) == 60
+    assert set(states(place)) == {State.PRUNED, State.COMPLETED, State.CANCELLED}
+    assert '"state": "complete"' in place.verb("status", "s", "--json").out
+
+
+def test_a_budget_that_is_used_up_can_be_raised(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    small = place.multirun(
+        *HALVING,
+        "hydra.sweeper.max_trials=12",
+        "epoch_s=0.2",
+        "hydra.launcher.budget.cpu_hours=5e-4",
+    )
+    stopped = states(place)
+    ended = finish(place.resume("--cpu-hours", "1"))
+
+    assert small.code == 1, small.err
+    assert stopped[State.CANCELLED] > 0
+    assert ended.code == 0, ended.err
+    assert set(states(place)) == {State.PRUNED, State.COMPLETED}
+    assert set(climbs(place).values()) == {1}
+
+
 def test_seeds_are_compared_together(tmp_path: Path) -> None:
     place = Place(tmp_path)
 
