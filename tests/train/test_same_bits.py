@@ -83,3 +83,20 @@ def test_an_epoch_capped_run_is_the_start_of_a_longer_one(make_settings: Make) -
     short, long = (train(make_settings(train={"epochs": epochs})) for epochs in (2, 4))
 
     assert short.history["val_loss"] == long.history["val_loss"][:2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "losses"),
+    [
+        ("plain", [2.280298741093823, 2.0261187244908125, 1.7077449415375205]),
+        ("dropout", [2.29312689992337, 1.9953790914866918, 1.5755943044024798]),
+        ("channel", [0.36491436412454076, 0.3498119771585875, 0.34514648983481133]),
+    ],
+)
+def test_what_is_added_to_the_network_leaves_its_numbers(
+    make_settings: Make, kind: str, losses: list[float]
+) -> None:
+    # Written down before classifiers, folds and segments came; another processor rounds otherwise.
+    assert train(make_settings(**KINDS[kind])).history["val_loss"] == pytest.approx(
+        losses, rel=1e-4
+    )
