@@ -246,3 +246,29 @@ def known(body: Body, *above: str) -> set[str]:
 def resolved(part: Body) -> Body:
     reference = part.get("$ref", "")
     return schema()["$defs"][reference.rpartition("/")[2]] if reference else part
+
+
+def test_the_notes_open_the_ui_run_a_sweep_and_uninstall(helm4: Programs) -> None:
+    plain = notes(helm4, *IMAGES)
+
+    assert "port-forward service/sweep-mlflow 5000" in plain
+    assert "python -m sweep +experiment=forecast -m" in plain
+    assert "helm uninstall r --namespace here" in plain
+    assert "get secret sweep-store" in plain
+
+
+def test_the_notes_follow_the_values(helm4: Programs) -> None:
+    everything, elsewhere = notes(helm4, *IMAGES, *EVERYTHING), notes(helm4, *IMAGES, *EXTERNAL)
+
+    assert "https://mlflow.example" in everything
+    assert "MLFLOW_TRACKING_PASSWORD, which that Secret holds too." in everything
+    assert "create job --from=cronjob/sweep-nightly" in everything
+    assert "https://mlflow.example" in elsewhere
+    assert "make it before the first sweep" in elsewhere
+    assert "It leaves the claims" not in elsewhere
+
+
+def notes(helm: Programs, *sets: str) -> str:
+    words = [word for each in sets for word in ("--set", each)]
+    where = ("--namespace", "here", "--dry-run=client")  # with helm 3 it takes a cluster
+    return helm.run("install", "r", CHART, *where, *words).partition("NOTES:")[2]
