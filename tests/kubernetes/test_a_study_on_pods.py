@@ -49,7 +49,7 @@ def test_detach_leaves_the_job_and_attach_finishes_the_study(on_cluster: OnClust
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(on_cluster: OnCluster) -> None:
-    client = on_cluster.place.start("x=1,2", "epoch_s=1")
+    client = on_cluster.place.start("x=1,2", "epoch_s=4")
     on_cluster.wait_running()
     os.killpg(client.pid, signal.SIGINT)
 
