@@ -111,7 +111,7 @@ def states(place: Path) -> dict[str, int]:
 
 
 def test_a_second_conductor_is_told_who_has_the_study(tmp_path: Path) -> None:
-    first = start(launch("x=1,2,3,4", "epoch_s=0.3"), tmp_path)
+    first = start(launch("x=1,2,3,4", "epoch_s=1"), tmp_path)
     wait_for_a_record(tmp_path)
 
     second = run(verb("resume", "s"), tmp_path)
