@@ -277,7 +277,7 @@ def _kept(
     c_0 = (block + 1).to(tl.uint64)
     c_1 = nothing + tl.load(step).to(tl.uint64)
     c_2 = nothing + tl.load(epochs + lane).to(tl.uint64)
-    c_3 = nothing + site.to(tl.uint64)
+    c_3 = nothing + site  # 1 is compiled in, and then has no type of its own
     k_0 = nothing + tl.load(seeds + lane).to(tl.uint64)
     k_1 = tl.full([BLOCK], PURPOSE, tl.uint64)
     m_0 = tl.full([BLOCK], 0xD2E7470EE14C6C93, tl.uint64)

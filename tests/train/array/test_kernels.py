@@ -197,8 +197,10 @@ f, b, n, i1 = "*fp32 ", "*bf16 ", "i32 ", "*i1 "
 compiled(k._cell_forward, f * 5 + i1 + n * 5, BLOCK=256)
 compiled(k._cell_backward, b + f * 2 + b * 2 + f + b + i1 + n * 5, FIRST=0, ALONG=1, BLOCK=256)
 compiled(k._kept, "*i64 " * 3 + "*i32 *i8 " + n * 2, PURPOSE=2, BLOCK=256)
+compiled(k._kept, "*i64 " * 3 + "*i32 *i8 " + n, site=1, PURPOSE=2, BLOCK=256)
 compiled(k._penalise, f * 4 + n, BLOCK=256)
 compiled(k._update, f * 8 + n * 2, BLOCK=256)
+compiled(k._update, f * 8 + n, lanes=1, BLOCK=256)
 small = {"HIDDEN": 16, "ROWS": 16, "PRODUCT": "ieee"}
 compiled(k._run_forward, b * 3 + f + b + f + b + i1 + n * 3, **small)
 compiled(k._run_backward, b + f + b * 4 + i1 + n * 3, ALONG=1, **small)
