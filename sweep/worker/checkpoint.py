@@ -110,6 +110,7 @@ class Keeper:
         spent: Callable[[], Seconds],
         among_others: bool = False,
         every_s: float | None = None,
+        most_bytes: int = MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -125,6 +126,7 @@ class Keeper:
         self._now = now
         self._due = now() + self._every_s
         self._found: tuple[str, Kept] | None = None
+        self._most_bytes = most_bytes  # of a resting trial's checkpoint in the store
         self._here = _resting_place(store, trial.number)
         self.used = False  # whether anything was kept here
 
@@ -211,7 +213,7 @@ class Keeper:
                 state=state,
             )
         )
-        if len(data) <= MOST_BYTES:
+        if len(data) <= self._most_bytes:
             self._store.write(self._key, data)
             self._forget_older()
             self._here.unlink(missing_ok=True)
