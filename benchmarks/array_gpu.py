@@ -233,8 +233,8 @@ def measure(shape: Shape, bench: Bench, *, precisions: Sequence[str]) -> dict[st
         with arithmetic(settings, mixed=False):
             for graph in (False, True) if bench.cuda else (False,):
                 name = f"{'graph' if graph else 'alone'} {precision}"
-                alone = Alone(settings, task, graph=graph)
-                contenders[name] = Contender(1, alone.step)
+                with left_out(name, result):
+                    contenders[name] = Contender(1, Alone(settings, task, graph=graph).step)
             for kind, tools in tools_for(task.form, bench).items():
                 check = f"{kind} {precision}"
                 result["difference"][check] = difference(
@@ -246,12 +246,13 @@ def measure(shape: Shape, bench: Bench, *, precisions: Sequence[str]) -> dict[st
                 for lanes in (1, 2) if bench.smoke else (1, 8, 64):
                     if bench.cuda and lanes * lane_bytes(task) > 0.2 * _memory():
                         continue
-                    begun = time.perf_counter()
-                    block = block_of(settings, task, lanes=lanes, tools=tools)
-                    bench.wait()
                     name = f"array {kind} {precision} K={lanes}"
-                    result["set_up_s"][name] = time.perf_counter() - begun
-                    contenders[name] = Contender(lanes, _repeat(block, task.steps))
+                    with left_out(name, result):
+                        begun = time.perf_counter()
+                        block = block_of(settings, task, lanes=lanes, tools=tools)
+                        bench.wait()
+                        result["set_up_s"][name] = time.perf_counter() - begun
+                        contenders[name] = Contender(lanes, _repeat(block, task.steps))
             times = bench.each(contenders)
         result.setdefault("trial_step_s", {}).update(_medians(times))
         result.setdefault("over_alone", {}).update(_ratios(times))
@@ -396,6 +397,15 @@ def scores(bench: Bench) -> dict[str, Any]:
     from array_scores import change_of_scores
 
     return change_of_scores(device=str(bench.place.type), count=2 if bench.smoke else 20)
+
+
+@contextmanager
+def left_out(name: str, result: dict[str, Any]) -> Iterator[None]:
+    """Note why a contender cannot be had here, and let the others go on."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:  # out of memory is a RuntimeError
+        result.setdefault("left_out", {})[name] = f"{type(error).__name__}: {error}"[:500]
 
 
 @contextmanager
