@@ -90,7 +90,7 @@ def test_told_to_stop_again_and_again_a_trial_ends_with_the_same_bits(
         wait_until(begun(place, attempt), worker)
         time.sleep(draw.uniform(0.05, 0.4))
         assert stop(worker) == Exit.TOLD_TO_STOP
-        assert len(checkpoints(place)) == attempt
+        assert checkpoints(place) == [layout.checkpoint_key(0, pack=0, attempt=attempt)]
     code, _ = run(tmp_path)
 
     record = ended(place, 3)[0]

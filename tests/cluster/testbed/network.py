@@ -12,8 +12,8 @@ from pathlib import Path
 from testbed.bridge import Bridge
 from testbed.errors import BedError
 
-MOST_NODES = 3
-POD_PREFIX = 26  # of the bed's /24: one quarter for the machine and the nodes, one for each's pods
+MOST_NODES = 7
+POD_PREFIX = 27  # of the bed's /24: one eighth for the machine and the nodes, one for each's pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ def plan_network(bed: str, *, bridge: Bridge, place: int) -> NodeNetwork:
     if not 1 <= place <= MOST_NODES:
         raise BedError(f"a bed's network has room for {MOST_NODES} nodes")
     gateway = IPv4Address(bridge.address)
-    quarters = list(IPv4Network(f"{gateway}/24", strict=False).subnets(new_prefix=POD_PREFIX))
+    parts = list(IPv4Network(f"{gateway}/24", strict=False).subnets(new_prefix=POD_PREFIX))
     return NodeNetwork(
         name=f"{bed}-{place}",
         link=f"{bridge.name}n{place}",
         bridge=bridge.name,
         gateway=gateway,
         address=gateway + place,
-        pods=quarters[place],
+        pods=parts[place],
     )
 
 
