@@ -122,7 +122,8 @@ def test_open_connections_are_dropped(link: Link) -> None:
 
         link.drop()
 
-        with pytest.raises(ConnectionResetError):
+        # urllib gives a reset that comes while it still sends a name of its own.
+        with pytest.raises((ConnectionResetError, urllib.error.URLError)):
             waiting.result()
 
 
