@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from sweep.errors import BadInput, CorruptPlan
+from sweep.plan.document import read_document
 from sweep.plan.packing import Pack
 from sweep.plan.rungs import Rungs, rungs_from_json, rungs_to_json
 from sweep.plan.trial import Trial, Value
@@ -249,17 +250,7 @@ def _dump(body: Value) -> bytes:
 
 
 def _load(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        body = json.loads(data)
-    except ValueError as error:
-        raise CorruptPlan(f"{where}: not JSON ({error}); restore the file") from None
-    if not isinstance(body, dict):
-        raise CorruptPlan(f"{where}: not a JSON object; restore the file")
-    if body.get("format") != FORMAT:
-        raise CorruptPlan(
-            f"{where}: format {body.get('format')!r}, this version reads format {FORMAT}; "
-            "use the version of sweep that wrote it"
-        )
+    body = read_document(data, where=where, expected=FORMAT)
     expected = body.pop("hash", None)
     if digest(body) != expected:
         raise CorruptPlan(f"{where}: its content does not match its hash; restore the file")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from sweep.errors import CorruptPlan
+from sweep.plan.document import read_document
 from sweep.plan.trial import Value
 
 FORMAT = 1
@@ -79,7 +80,7 @@ def search_from_bytes(data: bytes, *, where: str) -> Search:
 
     Raises CorruptPlan, naming `where`.
     """
-    body = _load(data, where)
+    body = read_document(data, where=where, expected=FORMAT)
     try:
         values = _known(Search, body)
         for key in ("first", "fixed", "seeds"):
@@ -99,7 +100,7 @@ def story_from_bytes(data: bytes, *, where: str) -> Story:
 
     Raises CorruptPlan, naming `where`.
     """
-    body = _load(data, where)
+    body = read_document(data, where=where, expected=FORMAT)
     try:
         values = _known(Story, body)
         values["begun"] = tuple(
@@ -121,18 +122,3 @@ def _known(kind: type[Search | Story | Decided], body: Mapping[str, Value]) -> d
 def _dump(body: Mapping[str, Value]) -> bytes:
     text = json.dumps({"format": FORMAT, **body}, ensure_ascii=False, separators=(",", ":"))
     return text.encode()
-
-
-def _load(data: bytes, where: str) -> dict[str, Value]:
-    try:
-        body = json.loads(data)
-    except ValueError as error:
-        raise CorruptPlan(f"{where}: not JSON ({error}); restore the file") from None
-    if not isinstance(body, dict):
-        raise CorruptPlan(f"{where}: not a JSON object; restore the file")
-    if body.get("format") != FORMAT:
-        raise CorruptPlan(
-            f"{where}: format {body.get('format')!r}, this version reads format {FORMAT}; "
-            "use the version of sweep that wrote it"
-        )
-    return body
