@@ -36,7 +36,11 @@ WORDS = (
 )
 UNTRACKED = "import sys; sys.modules['mlflow'] = None; from sweep.__main__ import main; main()"
 PEERS = Path(__file__).parent / "peers"
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 
 
 def main() -> None:
@@ -113,7 +117,7 @@ def _run(command: Sequence[str]) -> None:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **ONE_THREAD},
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

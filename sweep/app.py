@@ -34,6 +34,8 @@ from sweep.plan.rules import CLASSIFYING
 from sweep.plan.trial import Value
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from omegaconf import DictConfig
 
     from sweep.plan.settings import Settings
@@ -248,15 +250,10 @@ def paired_errors(tree: Tree, weights: Sequence[bytes], kept: bytes | None) -> P
     """Put the errors of a winner, by seed, beside those of the baselines, window by window."""
     import numpy as np
 
-    from sweep.train.score import errors
-
     settings = schema.parse(tree)
     with np.load(io.BytesIO(kept or baseline_errors(tree)), allow_pickle=False) as stored:
         others = {name: stored[name].tolist() for name in stored.files}
-    own = [
-        errors(settings, weights=_arrays(each), part="test").astype(np.float32).tolist()
-        for each in weights
-    ]
+    own = [_tested(tree, each)[1].astype(np.float32).tolist() for each in weights]
     # Windows of a series lie one step apart: those within a horizon share what they are scored on.
     return Paired(own, others, settings.data.horizon if settings.data.kind == "series" else 1)
 
@@ -277,6 +274,19 @@ def _measured(tree: str) -> Mapping[str, Baseline]:
     return measure(settings.data, scored_by=scoring_of(settings))
 
 
+def _tested(tree: Tree, weights: bytes) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Score weights on the test windows: as a whole and, in time order, window by window."""
+    seedless = {**tree, "train": {**tree["train"], "seed": 0}}  # it trained them, no more
+    return _tested_once(json.dumps(seedless), weights)
+
+
+@lru_cache(maxsize=64)  # the winner's seeds, first as a whole, then window by window
+def _tested_once(tree: str, weights: bytes) -> tuple[dict[str, float], NDArray[np.float64]]:
+    from sweep.train.score import scored
+
+    return scored(schema.parse(json.loads(tree)), weights=_arrays(weights), part="test")
+
+
 def _arrays(weights: bytes) -> dict[str, Any]:
     import numpy as np
 
@@ -288,7 +298,6 @@ def crown(tree: Tree, weights: bytes) -> Winner:
     """Score stored weights on the test windows and make the files that forecasting needs."""
     from sweep.train.examples import example_of
     from sweep.train.predict import predictor
-    from sweep.train.score import score
 
     settings = schema.parse(tree)
     arrays = _arrays(weights)
@@ -297,7 +306,7 @@ def crown(tree: Tree, weights: bytes) -> Winner:
         trained.save(Path(folder))
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
     return Winner(
-        metrics=score(settings, weights=arrays, part="test"),
+        metrics=_tested(tree, weights)[0],
         model=files,
         example=example_of(settings.data),
         outputs=trained.outputs,

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+    from rich.console import Console
 
     from sweep.plan.trial import Record
     from sweep.store import Store
+    from sweep.study.ahead import Ground
     from sweep.study.halving import Halving
     from sweep.study.launching import Session
     from sweep.study.requesting import Request
@@ -46,6 +48,7 @@ class KubernetesLauncher(Launcher):
         self.task: TaskFunction | None = None
         self.context: HydraContext | None = None
         self.session: Session | None = None  # once the first batch was launched
+        self._ground: Ground | None = None  # of this machine, where its workers start ahead
         self.halving: Halving | None = None  # a search whose workers choose by rungs
         self.sources: dict[str, Any] = {}  # of a search, which are kept with the study
         self._waiting: Callable[[Store], None] | None = None  # to be done with the study's place
@@ -57,6 +60,7 @@ class KubernetesLauncher(Launcher):
         self.context = hydra_context
         self.task = task_function
         self.config = config
+        self._begin()
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -75,8 +79,7 @@ class KubernetesLauncher(Launcher):
         from hydra.core.utils import configure_log, setup_globals
         from rich.console import Console
 
-        from sweep.study.following import GRACE_S
-        from sweep.study.launching import launch, open_session, show_plan
+        from sweep.study.launching import launch, show_plan
         from sweep.task import application_of, name_task
 
         assert self.config is not None
@@ -97,9 +100,7 @@ class KubernetesLauncher(Launcher):
             return []
         if self.session is None:
             self._check_detach()
-            self.session = open_session(request, console=console)
-            if not self.session.cluster.lasting:
-                atexit.register(self.session.cluster.stop, GRACE_S)
+            self.session = self._open(request, console=console)
             if not self._one_batch:
                 self._finish_at_the_end()
         if self._waiting is not None:
@@ -122,9 +123,8 @@ class KubernetesLauncher(Launcher):
         from rich.console import Console
 
         from sweep.plan import layout
-        from sweep.study.following import GRACE_S
         from sweep.study.going_on import who
-        from sweep.study.launching import Way, open_session, show_plan
+        from sweep.study.launching import Way, show_plan
         from sweep.study.offering import slots_of
         from sweep.study.pursuing import first_words, pursue_openly, results_of
         from sweep.study.requesting import reading_shipped
@@ -152,9 +152,7 @@ class KubernetesLauncher(Launcher):
         if self.options.get("dry"):
             show_plan(request, console=console)
             return []
-        session = self.session = open_session(request, console=console)
-        if not session.cluster.lasting:
-            atexit.register(session.cluster.stop, GRACE_S)
+        session = self.session = self._open(request, console=console)
         self._finish_at_the_end()
         keep_search(session.place, quest.search)
         application = request_of(first_words(quest, site), 0).application
@@ -242,6 +240,30 @@ class KubernetesLauncher(Launcher):
         console = Console(highlight=False)
         with leaving():
             finish_session(self.session, application=application, console=console)
+
+    def _begin(self) -> None:
+        """Start the workers of this machine, which need a while, before the plan is made."""
+        from sweep.study.ahead import begin
+        from sweep.study.following import GRACE_S
+        from sweep.task import application_of, in_main, name_task
+
+        assert self.task is not None
+        name = None if in_main(self.task) else name_task(self.task, root=Path.cwd())
+        if name is None or application_of(self.task) is None or self.options.get("dry"):
+            return
+        options = {key: _plain(value) for key, value in self.options.items()}
+        self._ground = begin(options, env=os.environ, task=name)
+        if self._ground is not None:
+            atexit.register(self._ground.cluster.stop, GRACE_S)
+
+    def _open(self, request: Request, *, console: Console) -> Session:
+        from sweep.study.following import GRACE_S
+        from sweep.study.launching import open_session
+
+        session = open_session(request, console=console, ground=self._ground)
+        if self._ground is None and not session.cluster.lasting:
+            atexit.register(session.cluster.stop, GRACE_S)
+        return session
 
     def _check_detach(self) -> None:
         from sweep.errors import BadInput

@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from sweep.plan import layout
 from sweep.plan.application import Application, Tree, Winner
-from sweep.plan.round import set_values
 from sweep.plan.trial import State
 from sweep.report.leaderboard import Configuration
+from sweep.study.resolving import resolve
 from sweep.study.scoring import Crowned, crown_trials
 from sweep.study.studied import Studied
 
@@ -53,10 +52,7 @@ def crown(
 def tree_of(state: Studied, number: int) -> dict[str, Any]:
     """Resolve the configuration of a trial."""
     trial = next(trial for trial in state.trials if trial.number == number)
-    config = OmegaConf.create(set_values(state.bases[trial.base].config, trial.values))
-    tree = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(tree, dict)
-    return {str(key): value for key, value in tree.items()}
+    return resolve(state.bases[trial.base].config, trial.values)
 
 
 def _best_first(state: Studied, best: Configuration) -> list[int]:

@@ -37,15 +37,25 @@ Rule = Callable[[Group, float], None]  # takes one step of a group at a rate
 class Optimizer:
     """Parameters, their state, and the rule that moves both."""
 
+    parameters: Sequence[nn.Parameter]  # in the network's order
     groups: Sequence[Group]
     rule: Rule
     rate: float = field(default=0.0)  # of the next step
 
     def zero_grad(self) -> None:
         """Drop the gradients."""
-        for group in self.groups:
-            for parameter in group.params:
-                parameter.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def clip(self, most: float) -> None:
+        """Shorten the gradients, as one vector, to a norm of at most `most`.
+
+        What torch.nn.utils.clip_grad_norm_ computes, at half its cost for so few tensors.
+        """
+        with torch.no_grad():
+            gradients = _gradients(self.parameters)
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
 
     def step(self) -> None:
         """Move every parameter along its gradient."""
@@ -83,7 +93,7 @@ def build(optim: Optim, *, network: nn.Module) -> Optimizer:
             (model.exempt(network), 0.0),
         )
     ]
-    return Optimizer(groups, rule, optim.lr)
+    return Optimizer(tuple(network.parameters()), groups, rule, optim.lr)
 
 
 # fused and single-tensor kernels were the fastest on one CPU thread for these few tensors.
@@ -93,7 +103,7 @@ def _rule(optim: Optim) -> tuple[Rule, Sequence[str]]:
     def by_adam(group: Group, rate: float) -> None:
         adam(
             list(group.params),
-            _gradients(group),
+            _gradients(group.params),
             _kept(group, "exp_avg"),
             _kept(group, "exp_avg_sq"),
             [],
@@ -112,7 +122,7 @@ def _rule(optim: Optim) -> tuple[Rule, Sequence[str]]:
     def by_rmsprop(group: Group, rate: float) -> None:
         rmsprop(
             list(group.params),
-            _gradients(group),
+            _gradients(group.params),
             _kept(group, "square_avg"),
             [],
             [],
@@ -131,7 +141,7 @@ def _rule(optim: Optim) -> tuple[Rule, Sequence[str]]:
         buffers: list[Tensor | None] = [*_kept(group, "momentum_buffer")] if optim.momentum else []
         sgd(
             list(group.params),
-            _gradients(group),
+            _gradients(group.params),
             buffers,
             fused=True,
             weight_decay=group.weight_decay,
@@ -156,8 +166,8 @@ def _fresh(parameter: nn.Parameter, names: Sequence[str], *, name: str) -> State
     return values | ({"step": torch.zeros((), device=place)} if "step" in names else {})
 
 
-def _gradients(group: Group) -> list[Tensor]:
-    return [parameter.grad for parameter in group.params if parameter.grad is not None]
+def _gradients(parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def _kept(group: Group, name: str) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,22 @@ BATCH = 512  # windows at a time; fixed, because it decides the order of the sum
 Part = Literal["val", "test"]
 
 
+def scored(
+    settings: Settings, *, weights: Weights, part: Part, fold: Fold | None = None
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Score weights on the validation or the test windows, by `score` and by `errors` at once."""
+    examples, network = _ready(settings, weights=weights, part=part, fold=fold)
+    own = criterion.of(settings)
+    sums: dict[str, float] = defaultdict(float)
+    each: list[NDArray[np.float64]] = []
+    with arithmetic(settings):
+        for output, targets in _outputs(network, examples.feed, examples.part(part)):
+            _add(sums, own.sums(output, targets))
+            each.append(own.each(output, targets))
+    found = {f"{part}_{name}": value for name, value in own.mean(sums).items()}
+    return found, np.concatenate(each)
+
+
 def score(
     settings: Settings, *, weights: Weights, part: Part, fold: Fold | None = None
 ) -> dict[str, float]:
@@ -32,15 +48,7 @@ def score(
     `data.folds` the test windows are standardised as those of the model that was trained on all
     else; the validation windows are a fold's.
     """
-    examples, network = _ready(settings, weights=weights, part=part, fold=fold)
-    with arithmetic(settings):
-        found = evaluate(
-            network,
-            feed=examples.feed,
-            starts=examples.part(part),
-            criterion=criterion.of(settings),
-        )
-    return {f"{part}_{name}": value for name, value in found.items()}
+    return scored(settings, weights=weights, part=part, fold=fold)[0]
 
 
 def errors(
@@ -51,14 +59,7 @@ def errors(
     A forecast's is its mean over horizon and targets, a classifier's 0 or 1. The baselines' are
     `baselines.errors`, over the same windows: differences are paired.
     """
-    examples, network = _ready(settings, weights=weights, part=part, fold=fold)
-    own = criterion.of(settings)
-    with arithmetic(settings):
-        found = [
-            own.each(output, targets)
-            for output, targets in _outputs(network, examples.feed, examples.part(part))
-        ]
-    return np.concatenate(found)
+    return scored(settings, weights=weights, part=part, fold=fold)[1]
 
 
 def errors_by_step(settings: Settings, *, weights: Weights, part: Part) -> NDArray[np.float64]:
@@ -79,9 +80,13 @@ def evaluate(
     """Score a network on windows, without dropout or penalties; sums are in double precision."""
     sums: dict[str, float] = defaultdict(float)
     for output, targets in _outputs(network, feed, starts):
-        for name, value in criterion.sums(output, targets).items():
-            sums[name] += value
+        _add(sums, criterion.sums(output, targets))
     return criterion.mean(sums)
+
+
+def _add(sums: dict[str, float], batch: Mapping[str, float]) -> None:
+    for name, value in batch.items():
+        sums[name] += value
 
 
 def _outputs(

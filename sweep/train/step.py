@@ -103,7 +103,7 @@ def one_epoch(
         bench.optimizer.zero_grad()
         torch.autograd.backward(loss + _l1(network, strength=optim.l1))
         if optim.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), optim.clip_norm)
+            bench.optimizer.clip(optim.clip_norm)
         bench.optimizer.step()
         total += value * len(starts)
     return total / len(bench.starts), lr

@@ -7,13 +7,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.errors import BadInput, CorruptPlan
+from sweep.errors import BadInput, CorruptPlan, SweepError
 from sweep.plan.application import Application, Checkpoints, OnEpoch, Result
 from sweep.plan.round import Round, Study, round_hash
 from sweep.plan.trial import Trial
+from sweep.schema import flatten
 from sweep.store import Store, open_store
 from sweep.study.fetching import Files, cache_folder, reading
 from sweep.study.opening import versions
@@ -95,7 +97,18 @@ def get_ready(
     run = trainer(round_, application) if application else _hydra_jobs(store, round_, task)
     if application is not None:
         application.warm()
+        _read_ahead(application, round_)
     return Ready(address, store, study_, round_, application, run, _versions(os.environ))
+
+
+def _read_ahead(application: Application, round_: Round) -> None:
+    """Read the data of the first trial, which the forks of this process then need not read."""
+    if not round_.trials:
+        return
+    first = round_.trials[0]
+    config = {**flatten(round_.bases[first.base].config), **first.values}
+    with suppress(SweepError):  # which each trial tells in its record
+        application.data.of({key: config[key] for key in application.data.keys if key in config})
 
 
 def _versions(env: Mapping[str, str]) -> Mapping[str, str]:

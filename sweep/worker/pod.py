@@ -197,6 +197,7 @@ def _prepared(orders: Orders, env: Mapping[str, str]) -> Ready:
     ready = replace(ready, study=replace(ready.study, tracking=_tracking(ready, env)))
     gc.collect()
     gc.freeze()  # so that the children share these pages
+    gc.enable()
     return ready
 
 

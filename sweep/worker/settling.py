@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
-from omegaconf import OmegaConf
-
 from sweep.clock import CLOCK
 from sweep.errors import StoreLost
 from sweep.plan import layout
@@ -26,12 +24,13 @@ from sweep.plan.application import (
 )
 from sweep.plan.packing import Pack
 from sweep.plan.records import to_line
-from sweep.plan.round import Round, Study, digest, set_values
+from sweep.plan.round import Round, Study, digest
 from sweep.plan.rungs import mark_key
 from sweep.plan.trial import Failure, Record, State, Trial
 from sweep.search.climbing import Climb
 from sweep.store import Store
 from sweep.study.reading import exists
+from sweep.study.resolving import resolve
 from sweep.worker.checkpoint import Keeper, Seconds
 from sweep.worker.fence import Fence, Fenced
 from sweep.worker.keeping import keep_weights
@@ -307,10 +306,7 @@ def stopped(store: Store, study: Study) -> bool:
 
 def resolved(round_: Round, trial: Trial) -> dict[str, Any]:
     """Put a trial's values on its base and resolve it, in this process' environment."""
-    config = OmegaConf.create(set_values(round_.bases[trial.base].config, trial.values))
-    tree = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(tree, dict)
-    return {str(key): value for key, value in tree.items()}
+    return resolve(round_.bases[trial.base].config, trial.values)
 
 
 class NoCheckpoints:

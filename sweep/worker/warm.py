@@ -174,6 +174,7 @@ def serve(lifeline: int) -> int:
         return Exit.NOTHING_RUNS
     gc.collect()
     gc.freeze()  # so that the children share these pages
+    gc.enable()
     code = _loop(_Parent(ready, channel), lifeline, unread)
     # Python's own way out takes apart all that was imported, 0.3 s for which the client waits.
     atexit._run_exitfuncs()
