@@ -25,13 +25,14 @@ NOBODY = 10001
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 QUANTITY = re.compile(r"(\d+|\d*\.\d+|\d+\.)(m|k|[KMGTPE]i?|[eE][-+]?\d+)?")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEVICE = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?")
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What one pod asks for, as Kubernetes quantities; limits equal requests but for the CPU."""
+    """What one pod asks for, as Kubernetes quantities; limits equal requests."""
 
     cpu: str = "1"
     memory: str = "2Gi"
@@ -269,6 +270,11 @@ def _check(settings: JobSettings) -> None:
             )
     if pod.resources.gpu < 0:
         raise BadInput(f"hydra.launcher.resources.gpu={pod.resources.gpu}: must be 0 or more")
+    if not DEVICE.fullmatch(pod.resources.gpu_resource):
+        raise BadInput(
+            f"hydra.launcher.resources.gpu_resource={pod.resources.gpu_resource}: not what a node "
+            "calls its devices; write nvidia.com/gpu, nvidia.com/mig-1g.10gb or their like"
+        )
     for name in pod.env:
         if not NAME.fullmatch(name):
             raise BadInput(f"hydra.launcher.env: '{name}' is no name of an environment variable")

@@ -99,6 +99,7 @@ def show_plan(request: Request, *, console: Console) -> None:
     if site.settings is not None:
         prepare(site)
         store = store_address(request.options.get("store"), env=request.env, site=site)
+        _check_seen(store)
         study = study_of(request, facts={}, site=site)
         work = work_of(study, plan.round, store=store)
         print_job(render(site.settings, work), console=console)
@@ -132,11 +133,8 @@ def open_session(request: Request, *, console: Console, ground: Ground | None = 
 
 def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -> Session:
     store = open_store(store_address(request.options.get("store"), env=request.env, site=site))
-    if site.settings is not None and store.url.startswith("file://"):
-        raise BadInput(
-            f"store {store.url} is a folder of this machine, which no pod sees; "
-            "name one by hydra.launcher.store=s3://BUCKET/PREFIX"
-        )
+    if site.settings is not None:
+        _check_seen(store.url)
     if site.settings is not None or is_far(store):
         refuse_secrets(request)
     files = Files(cache_folder(request.env), store)
@@ -357,6 +355,14 @@ def _finish(
         )
     except KeyboardInterrupt:
         raise Interrupted(how_to_go_on(state)) from None
+
+
+def _check_seen(store: str) -> None:
+    if "://" not in store or store.startswith("file://"):
+        raise BadInput(
+            f"store {store} is a folder of this machine, which no pod sees; "
+            "name one by hydra.launcher.store=s3://BUCKET/PREFIX"
+        )
 
 
 def store_address(given: Value, *, env: Mapping[str, str], site: Site | None = None) -> str:

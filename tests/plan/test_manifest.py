@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -91,6 +92,15 @@ def test_a_persons_variables_do_not_replace_the_studys() -> None:
     assert env["OMP_NUM_THREADS"] == "2"
 
 
+def test_a_slice_of_a_gpu_is_asked_for_by_its_name() -> None:
+    slice_ = Resources(gpu=2, gpu_resource="nvidia.com/mig-1g.10gb")
+
+    asked = _container(replace(JOB, pod=replace(POD, resources=slice_)))["resources"]
+
+    for part in ("requests", "limits"):
+        assert asked[part] == {"cpu": "1", "memory": "2Gi", "nvidia.com/mig-1g.10gb": "2"}
+
+
 def test_a_queue_gets_the_job_suspended() -> None:
     body = job(replace(JOB, queue="gpus"))
 
@@ -108,6 +118,7 @@ def test_a_queue_gets_the_job_suspended() -> None:
         (replace(JOB, pod=replace(POD, env={"a-b": "c"})), "'a-b'"),
         (replace(JOB, pod=replace(POD, resources=Resources(memory="4 GB"))), "memory=4 GB"),
         (replace(JOB, pod=replace(POD, resources=Resources(gpu=-1))), "gpu=-1"),
+        (replace(JOB, pod=replace(POD, resources=Resources(gpu_resource="mig-1g.10gb"))), "mig-1g"),
     ],
 )
 def test_what_the_server_would_refuse_is_refused_in_our_words(
@@ -124,7 +135,6 @@ def test_a_pod_trains_a_trial_per_whole_cpu(quantity: str, count: int) -> None:
     assert whole_cpus(quantity) == count
 
 
-def _container(settings: JobSettings) -> dict[str, list[dict[str, str]]]:
-    container: dict[str, list[dict[str, str]]]
-    container = job(settings)["spec"]["template"]["spec"]["containers"][0]
+def _container(settings: JobSettings) -> dict[str, Any]:
+    container: dict[str, Any] = job(settings)["spec"]["template"]["spec"]["containers"][0]
     return container
