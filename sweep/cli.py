@@ -262,32 +262,33 @@ def gate(
     from sweep.report.judgement import as_json as in_json
     from sweep.report.judgement import markdown, message
     from sweep.study.gating import gate as judge
-    from sweep.study.gating import write_files
+    from sweep.study.verdicts import texts_of, told_to_ci, write_files
     from sweep.study.webhook import ENV, check_webhook, send
 
     address = webhook or os.environ.get(ENV)
     told = check_webhook(address) if address else None
     folder = output.absolute() if output else None  # the working directory is another soon
-    place = find_store(store, env=os.environ)
-    found = find_study(place, study)
-    site = site_again(
-        read_rounds(found)[-1].cluster,
-        env=os.environ,
-        parallelism=parallelism,
-        context=context,
-        cluster=cluster,
-    )
-    prepare(site)
-    judgement = judge(
-        study,
-        address=place.url,
-        application=_application(found.url),
-        site=site,
-        console=Console(highlight=False, stderr=as_json),
-        given={"min_effect": min_effect, "seeds": seeds, "alias": alias, "nights": nights},
-    )
+    with told_to_ci(study, folder):
+        place = find_store(store, env=os.environ)
+        found = find_study(place, study)
+        site = site_again(
+            read_rounds(found)[-1].cluster,
+            env=os.environ,
+            parallelism=parallelism,
+            context=context,
+            cluster=cluster,
+        )
+        prepare(site)
+        judgement = judge(
+            study,
+            address=place.url,
+            application=_application(found.url),
+            site=site,
+            console=Console(highlight=False, stderr=as_json),
+            given={"min_effect": min_effect, "seeds": seeds, "alias": alias, "nights": nights},
+        )
     if folder:
-        write_files(judgement, folder)
+        write_files(texts_of(judgement), folder)
     print(json.dumps(in_json(judgement), indent=2) if as_json else markdown(judgement))  # noqa: T201
     why = send(told, message(judgement)) if told else None
     if why:

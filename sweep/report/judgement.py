@@ -127,9 +127,17 @@ def junit(judgement: Judgement) -> str:
         ET.SubElement(whole, "failure", message=judgement.text).text = judgement.text
     else:
         ET.SubElement(whole, "system-out").text = "\n".join([judgement.text, *judgement.looks])
-    ET.indent(suite)
-    text = ET.tostring(suite, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+    return _document(suite)
+
+
+def unjudged(study: str, *, kind: str, why: str) -> dict[str, str]:
+    """Write, as a CI takes it, that a gate could not judge a study: an error, and no verdict."""
+    suite = ET.Element(
+        "testsuite", name="sweep gate", tests="1", failures="0", errors="1", skipped="0"
+    )
+    case = ET.SubElement(suite, "testcase", classname="gate", name=f"the verdict on {study}")
+    ET.SubElement(case, "error", type=kind, message=why).text = why
+    return {"gate.md": f"## Not judged: {study}\n\n{why}\n", "junit.xml": _document(suite)}
 
 
 def message(judgement: Judgement) -> dict[str, Value]:
@@ -157,6 +165,12 @@ _TITLES = {
     Verdict.NO_DIFFERENCE: "No difference known",
     Verdict.REGRESSION: "Regression",
 }
+
+
+def _document(suite: ET.Element) -> str:
+    ET.indent(suite)
+    text = ET.tostring(suite, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def _row(check: Check) -> str:

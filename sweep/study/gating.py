@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -28,7 +26,7 @@ from sweep.plan.trial import Record, State, Trial, Value
 from sweep.report.baselines import Baseline
 from sweep.report.drift import drift
 from sweep.report.failures import find_reasons
-from sweep.report.judgement import Judgement, as_json, junit, markdown, sentence
+from sweep.report.judgement import Judgement, sentence
 from sweep.report.leaderboard import Configuration
 from sweep.report.paired import MIN_SEEDS, has_scipy
 from sweep.report.summary import reason_lines
@@ -55,9 +53,9 @@ from sweep.study.opening import add_round
 from sweep.study.outline import Outline
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import costs_of, files_of, next_round
-from sweep.study.showing import parent_run, tracker_of
 from sweep.study.siting import Site, open_cluster
 from sweep.study.studied import Studied, grown, read_contest, studied
+from sweep.study.verdicts import keep, show
 
 UNSET = ("min_effect", "seeds", "alias", "nights")
 
@@ -122,8 +120,8 @@ def gate(
         state = studied(place, study, rounds)
         rule = read_rule(state, given)
         judgement = _judge(state, rounds, store, application, site, console, rule)
-        _keep(place, judgement)
-        _show(state, judgement)
+        keep(place, judgement)
+        show(state, judgement)
         return judgement
 
 
@@ -410,40 +408,3 @@ def _judgement(
         looks=looks,
         notes=notes,
     )
-
-
-def _show(state: Studied, judgement: Judgement) -> None:
-    """Keep the summary in MLflow beside the study's report, where it is tracked."""
-    tracker, run = tracker_of(state.study), parent_run(state.place)
-    if tracker is not None and run is not None:
-        files = texts_of(judgement)
-        tracker.upload(run, files={name: files[name] for name in ("gate.md", "gate.json")})
-
-
-def texts_of(judgement: Judgement) -> dict[str, str]:
-    """Write a judgement as the files that a CI takes."""
-    return {
-        "gate.json": json.dumps(as_json(judgement), indent=2) + "\n",
-        "gate.md": markdown(judgement),
-        "junit.xml": junit(judgement),
-    }
-
-
-def write_files(judgement: Judgement, folder: Path) -> None:
-    """Write the files into a folder.
-
-    Raises BadInput.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts_of(judgement).items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"--output {folder}: {error.strerror}; name a folder") from None
-
-
-def _keep(place: Store, judgement: Judgement) -> None:
-    files = texts_of(judgement)
-    place.write(layout.GATE_SUMMARY, files["gate.md"].encode())
-    place.write(layout.GATE_JUNIT, files["junit.xml"].encode())
-    place.write(layout.GATE, files["gate.json"].encode())  # last: it says that all is done

@@ -18,6 +18,7 @@ from sweep.report.summary import Summary as Report
 from sweep.study.champions import card_of
 from sweep.study.scoring import Crowned, read_joined
 from sweep.study.showing import (
+    Cast,
     cast_of,
     opened_again,
     opened_at,
@@ -25,7 +26,7 @@ from sweep.study.showing import (
     study_info,
     tracker_of,
 )
-from sweep.study.studied import Studied
+from sweep.study.studied import Studied, purposes_of
 from sweep.tracking.address import is_server, opening, page
 from sweep.tracking.info import StudyInfo, Summary
 from sweep.tracking.view import charts_path
@@ -73,9 +74,16 @@ def publish_study(
     board = report.results.board
     curves = sorted({name for r in state.records.values() for name in r.history if name != "lr"})
     trained = len({result_of(trial) for trial in state.trials})
-    path = save_view(tracker, study=info, params=list(board.varied), curves=curves, trials=trained)
+    path = save_view(
+        tracker,
+        study=info,
+        params=list(board.varied),
+        curves=curves,
+        trials=trained,
+        confirmed=state.selection is not None,
+    )
     files = attach(_lines(state, path, away=False, refused=0))
-    own = cast_of(state.study, state.bases, state.trials)
+    own = _cast(state)
     done = publish(
         tracker,
         study=info,
@@ -92,6 +100,10 @@ def publish_study(
         )
         _log_winner(tracker, state, info, crowned=crowned, parent=done.parent, best=board.best)
     return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
+
+
+def _cast(state: Studied) -> Cast:
+    return cast_of(state.study, state.bases, state.trials, purposes=purposes_of(state.place))
 
 
 def where_tracked(state: Studied) -> list[str]:
@@ -146,7 +158,7 @@ def _log_winner(
         return
     choose = max if state.study.direction == "maximize" else min
     first = choose(crowned, key=lambda item: state.records[item.trial].objective or 0.0)
-    name = cast_of(state.study, state.bases, state.trials).info(first.trial).name
+    name = _cast(state).info(first.trial).name
     files, metrics = first.winner.model, first.winner.metrics
     loader = str(state.study.facts["loader"])
     joined = read_joined(state.place)

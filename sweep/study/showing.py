@@ -18,7 +18,7 @@ from sweep.schema import flatten
 from sweep.store import Store
 from sweep.tracking.address import default_uri, is_server, without_password
 from sweep.tracking.database import is_database
-from sweep.tracking.info import StudyInfo, TrialInfo
+from sweep.tracking.info import Purpose, StudyInfo, TrialInfo
 from sweep.tracking.names import run_name
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Cast:
     trials: Mapping[int, Trial]
     flats: Sequence[Flat]  # the bases
     twins: Mapping[int, tuple[int, ...]]
+    purposes: Mapping[int, Purpose]  # of those that were not trained to search
 
     def info(self, number: int) -> TrialInfo:
         """Describe one trial."""
@@ -134,10 +135,17 @@ class Cast:
             name=run_name(number, varied=varied, total=len(self.trials)),
             params={k: v for k, v in config.items() if v is not None},
             same=self.twins.get(number, ()),
+            purpose=self.purposes.get(number, "search"),
         )
 
 
-def cast_of(study: Study, bases: Sequence[Base], trials: Sequence[Trial]) -> Cast:
+def cast_of(
+    study: Study,
+    bases: Sequence[Base],
+    trials: Sequence[Trial],
+    *,
+    purposes: Mapping[int, Purpose],
+) -> Cast:
     """Gather what MLflow shows of each trial."""
     twins: dict[int, list[int]] = {}
     for trial in trials:
@@ -148,6 +156,7 @@ def cast_of(study: Study, bases: Sequence[Base], trials: Sequence[Trial]) -> Cas
         trials={trial.number: trial for trial in trials},
         flats=[flatten(base.config) for base in bases],
         twins={number: tuple(others) for number, others in twins.items()},
+        purposes=purposes,
     )
 
 

@@ -15,6 +15,7 @@ from sweep.report.leaderboard import Leaderboard, rank
 from sweep.schema import flatten
 from sweep.store import Store
 from sweep.study.reading import Reader
+from sweep.tracking.info import Purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,17 @@ def read_contest(place: Store) -> Contest | None:
     except KeyError:
         return None
     return contest_from_bytes(data, where=f"{place.url}/{layout.CONTEST}")
+
+
+def purposes_of(place: Store) -> dict[int, Purpose]:
+    """Tell what trials of a study were trained for, where that was not the search itself.
+
+    It is written down before they are planned. Raises CorruptPlan.
+    """
+    selection = read_selection(place)
+    fresh = [number for item in selection.candidates for number in item.fresh] if selection else []
+    purposes: dict[int, Purpose] = dict.fromkeys(fresh, "confirm")
+    return purposes | dict.fromkeys(contest_trials(place), "gate")
 
 
 def contest_trials(place: Store) -> frozenset[int]:

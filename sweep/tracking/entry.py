@@ -13,6 +13,7 @@ from sweep.tracking.info import StudyInfo, TrialInfo
 from sweep.tracking.names import LONGEST_TAG, key, text
 
 PARENT = "mlflow.parentRunId"  # MLflow's own tag: folds children under their parent
+PURPOSE = "sweep.purpose"  # a gate's trials do not compete in the study
 CURVE = "epoch/"  # curves stand apart from results, so that a column never shows a last epoch
 
 # INFEASIBLE and PRUNED are results of a search, not errors: MLflow's red cross is kept for trials
@@ -94,6 +95,7 @@ def live_tags(
     """Write the tags of a trial's run, all of them known when it starts."""
     tags = study_tags(study, role="trial") | {
         "sweep.trial": str(trial.number),
+        PURPOSE: trial.purpose,
         "sweep.state": record.state.value,
         "sweep.round": str(record.round),
         "sweep.pack": str(record.pack),

@@ -8,6 +8,8 @@ from typing import Literal
 
 from sweep.plan.trial import Value
 
+Purpose = Literal["search", "confirm", "gate"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyInfo:
@@ -38,6 +40,7 @@ class TrialInfo:
     name: str  # varied values only, see names.run_name
     params: Mapping[str, Value] = field(default_factory=dict)  # flat: dotted key to value
     same: tuple[int, ...] = ()  # numbers of the trials that point to this one
+    purpose: Purpose = "search"  # what it was trained for
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from sweep.tracking.entry import CURVE, digest, millis, stamp, study_filter
+from sweep.tracking.entry import CURVE, PURPOSE, digest, millis, stamp, study_filter
 from sweep.tracking.failures import Away, Refused
 from sweep.tracking.info import StudyInfo
 from sweep.tracking.names import key
@@ -33,14 +33,16 @@ def save_view(
     params: Sequence[str],
     curves: Sequence[str],
     trials: int,
+    confirmed: bool = False,
 ) -> str | None:
     """Keep the view of a study and return the path of its page; None where MLflow is away.
 
     `params` are the varied settings, `curves` names in the records' history, `trials` their
-    number. The path begins with '#', so that it is also a link in a note.
+    number; `confirmed`, whether some were trained to confirm others, which a column then tells.
+    The path begins with '#', so that it is also a link in a note.
     """
     name = OURS + digest([study.id, stamp(study.started)])
-    state = view_state(study, params=params, curves=curves, trials=trials)
+    state = view_state(study, params=params, curves=curves, trials=trials, confirmed=confirmed)
     at = millis(study.started)
     tag = {"name": study.id, "createdAt": at, "updatedAt": at, "state": json.dumps(state)}
     try:
@@ -77,7 +79,7 @@ def view_path(experiment: str, *, name: str) -> str:
 def table_path(study: StudyInfo, *, experiment: str) -> str:
     """Write the path of a table of the study's trials, best first."""
     query = {
-        "searchFilter": study_filter(study, role="trial"),
+        "searchFilter": _competing(study),
         "orderByKey": _metric(study.objective),
         "orderByAsc": "true" if _ascending(study) else "false",
     }
@@ -85,15 +87,22 @@ def table_path(study: StudyInfo, *, experiment: str) -> str:
 
 
 def view_state(
-    study: StudyInfo, *, params: Sequence[str], curves: Sequence[str], trials: int
+    study: StudyInfo,
+    *,
+    params: Sequence[str],
+    curves: Sequence[str],
+    trials: int,
+    confirmed: bool = False,
 ) -> dict[str, Any]:
     """Write what MLflow's page of runs shows: which runs, columns, order and charts."""
     shown = [key(name) for name in params]
     charted = [_parallel(study, params=shown)] if shown else []
     charted += [_line(key(CURVE + name)) for name in curves]
-    columns = [_metric(study.objective), "tags.`sweep.state`", *(f"params.`{p}`" for p in shown)]
+    tags = ["sweep.state", *([PURPOSE] if confirmed else [])]
+    columns = [_metric(study.objective), *(f"tags.`{tag}`" for tag in tags)]
+    columns += [f"params.`{name}`" for name in shown]
     return {
-        "searchFilter": study_filter(study, role="trial"),
+        "searchFilter": _competing(study),
         "orderByKey": _metric(study.objective),
         "orderByAsc": _ascending(study),
         "selectedColumns": columns,
@@ -168,6 +177,11 @@ def _section(name: str, *, columns: int, display: bool = True) -> dict[str, Any]
         "deleted": False,
         "isGenerated": False,
     }
+
+
+def _competing(study: StudyInfo) -> str:
+    # MLflow cannot ask for runs without a tag, so every trial has this one.
+    return f"{study_filter(study, role='trial')} and tags.`{PURPOSE}` != 'gate'"
 
 
 def _metric(name: str) -> str:

@@ -8,6 +8,7 @@ from sweep.plan.trial import Record, Trial
 from sweep.store import Store
 from sweep.study.showing import Cast, cast_of, parent_run, study_info, tracker_of
 from sweep.study.siting import KUBERNETES
+from sweep.study.studied import purposes_of
 from sweep.tracking.address import is_server
 from sweep.worker.settling import Watcher
 
@@ -76,7 +77,7 @@ class InMlflow:
 
     def widen(self, round_: Round) -> None:
         """Hear that trials were added to the round."""
-        self._cast = cast_of(self._cast.study, round_.bases, round_.trials)
+        self._cast = _cast(self._store, self._cast.study, round_)
 
 
 def watcher_for(store: Store, study: Study, round_: Round) -> Watcher:
@@ -90,4 +91,8 @@ def watcher_for(store: Store, study: Study, round_: Round) -> Watcher:
         return Silent()
     if round_.cluster.get("kind") == KUBERNETES and not is_server(uri):
         return Silent()  # a file of the client's, which no pod sees
-    return InMlflow(store, study, cast_of(study, round_.bases, round_.trials))
+    return InMlflow(store, study, _cast(store, study, round_))
+
+
+def _cast(store: Store, study: Study, round_: Round) -> Cast:
+    return cast_of(study, round_.bases, round_.trials, purposes=purposes_of(store))

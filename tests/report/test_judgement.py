@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sweep.report.baselines import Baseline
-from sweep.report.judgement import Judgement, as_json, from_json, junit, markdown, message
+from sweep.report.judgement import Judgement, as_json, from_json, junit, markdown, message, unjudged
 from sweep.report.verdict import Check, Verdict
 
 WORSE = Check(
@@ -92,6 +92,16 @@ def test_a_night_on_which_all_diverged_fails_without_a_comparison() -> None:
 
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
     assert "Every trial of tonight diverged." in markdown(nothing)
+
+
+def test_what_could_not_be_judged_is_an_error_of_junit_and_no_failure() -> None:
+    texts = unjudged("nightly-2", kind="Unreachable", why="the store <x> is away & gone")
+
+    suite = ET.fromstring(texts["junit.xml"].partition("\n")[2])
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["1", "0", "1"]
+    (error,) = suite.iter("error")
+    assert (error.get("type"), error.text) == ("Unreachable", "the store <x> is away & gone")
+    assert texts["gate.md"] == "## Not judged: nightly-2\n\nthe store <x> is away & gone\n"
 
 
 def test_a_webhook_gets_what_slack_draws() -> None:

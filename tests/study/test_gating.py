@@ -158,6 +158,22 @@ def test_what_says_nothing_of_the_model_is_no_regression(place: Place) -> None:
         assert "Traceback" not in ended.err
 
 
+def test_a_gate_that_cannot_judge_tells_a_ci_so(place: Place, tmp_path: Path) -> None:
+    night(place, "n1", "x=3", "fault=error")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "gate.json").write_text("{}")  # of the night before
+
+    ended = place.verb("gate", "n1", "--output", "out")
+
+    assert ended.code == 3
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"gate.md", "junit.xml"}
+    suite = ET.fromstring((tmp_path / "out" / "junit.xml").read_text().partition("\n")[2])
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    (error,) = suite.iter("error")
+    assert "no trial completed, and some failed" in (error.text or "")
+    assert error.text in ended.err
+
+
 @pytest.mark.slow
 def test_the_champion_is_an_alias_in_mlflow(tmp_path: Path) -> None:
     from sweep.tracking.server import open_tracker
@@ -175,6 +191,13 @@ def test_the_champion_is_an_alias_in_mlflow(tmp_path: Path) -> None:
     assert said["verdict"] == "promoted"
     assert said["checks"][0]["name"] == "tonight's winner against version 1 of hill"
     assert said["notes"] == ["version 2 of hill has the alias champion now"]
+    tags = [
+        run.tags for run in open_tracker(uri, experiment="frail").find("tags.`sweep.study` = 'n2'")
+    ]
+    assert sorted(t["sweep.purpose"] for t in tags if "sweep.trial" in t) == [
+        *10 * ["gate"],
+        "search",
+    ]
     tracker = open_tracker(uri, experiment="frail")
     model = tracker.ask(lambda client: client.get_registered_model("hill"))
     assert {alias: int(n) for alias, n in model.aliases.items()} == {"champion": 2}

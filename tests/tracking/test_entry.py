@@ -7,7 +7,7 @@ from tracking_builders import STARTED, make_record, make_study, make_trial
 
 from sweep.plan.trial import Failure, Record, State
 from sweep.tracking.entry import Entry, make_entry, study_filter
-from sweep.tracking.info import TrialInfo
+from sweep.tracking.info import Purpose, TrialInfo
 
 
 def entry(record: Record, *, trial: TrialInfo | None = None, parent: str | None = None) -> Entry:
@@ -30,6 +30,13 @@ def test_only_what_someone_has_to_look_at_is_shown_as_failed(state: State, statu
 
     assert shown.status == status
     assert shown.tags["sweep.state"] == state
+
+
+@pytest.mark.parametrize("purpose", ["search", "confirm", "gate"])
+def test_a_run_says_what_its_trial_was_trained_for(purpose: Purpose) -> None:
+    shown = entry(make_record(), trial=make_trial(purpose=purpose))
+
+    assert shown.tags["sweep.purpose"] == purpose
 
 
 def test_a_trial_that_may_go_on_has_no_end() -> None:

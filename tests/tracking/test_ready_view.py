@@ -1,9 +1,10 @@
 import json
 
 import pytest
-from tracking_builders import STARTED, make_study
+from tracking_builders import STARTED, make_record, make_study, make_trial
 
-from sweep.tracking.info import StudyInfo
+from sweep.tracking.info import Purpose, StudyInfo
+from sweep.tracking.publish import publish
 from sweep.tracking.server import Tracker, open_tracker
 from sweep.tracking.view import KEPT, PREFIX, charts_path, save_view, stale_views, view_state
 
@@ -31,6 +32,22 @@ def test_the_same_study_has_one_view(tracker: Tracker) -> None:
     assert save(tracker, make_study()) == save(tracker, make_study())
 
     assert len([name for name in tracker.labels() if name.startswith(PREFIX)]) == 1
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_gate_s_trials_are_not_in_the_table_and_those_that_confirm_are_marked(
+    tracker: Tracker, *, confirmed: bool
+) -> None:
+    study = make_study()
+    purposes: list[Purpose] = ["search", "confirm", "gate"]
+    trials = [make_trial(n, purpose=purpose) for n, purpose in enumerate(purposes)]
+    publish(tracker, study=study, trials=[(t, make_record(t.number)) for t in trials])
+
+    state = view_state(study, params=[], curves=[], trials=3, confirmed=confirmed)
+
+    found = tracker.find(state["searchFilter"])
+    assert sorted(run.tags["sweep.purpose"] for run in found) == ["confirm", "search"]
+    assert ("tags.`sweep.purpose`" in state["selectedColumns"]) is confirmed
 
 
 @pytest.mark.parametrize(("direction", "ascending"), [("minimize", True), ("maximize", False)])
