@@ -16,7 +16,7 @@ from testbed.image import CACHE, Image
 from testbed.snapshots import BuiltImage, Layer
 
 REPOSITORY = Path(__file__).parents[3]
-NAME = "localhost/sweep-trainer:built"  # of another tag than latest, which is always pulled
+TAG = "built"  # another one than latest, which is always pulled
 ARGUMENTS: Mapping[str, str] = {  # of the Dockerfile
     "TORCH_INDEX": "",  # nothing but this machine's own package index may be asked
     "SWEEP_BUILD_ID": "of-a-test",
@@ -27,10 +27,13 @@ ARGUMENTS: Mapping[str, str] = {  # of the Dockerfile
 BORROWED = (Path("/etc/pip.conf"), Path("/etc/ssl/certs"))
 
 
-def build_trainer(base: Image, *, arguments: Mapping[str, str] = ARGUMENTS) -> BuiltImage:
+def build_trainer(
+    base: Image, *, role: str = "trainer", arguments: Mapping[str, str] = ARGUMENTS
+) -> BuiltImage:
     """Build the image of the working tree on a base; layers are kept on this machine.
 
-    `arguments` are the Dockerfile's. Raises BedError with the end of what the build said.
+    `arguments` are the Dockerfile's, beside its ROLE. Raises BedError with the end of what the
+    build said.
     """
     storage = CACHE / f"trainer-{_key(base)}"
     storage.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,9 @@ def build_trainer(base: Image, *, arguments: Mapping[str, str] = ARGUMENTS) -> B
         for older in CACHE.glob("trainer-*"):
             if older != storage:
                 shutil.rmtree(older)
-        return _build(storage, base, arguments)
+        name = f"localhost/sweep-{role}:{TAG}"
+        _build(storage, base, name, {**arguments, "ROLE": role})
+        return _read(storage, name)
 
 
 def _key(base: Image) -> str:
@@ -50,7 +55,7 @@ def _key(base: Image) -> str:
     return hashlib.sha256(json.dumps([base.digest, packages, files]).encode()).hexdigest()[:16]
 
 
-def _build(storage: Path, base: Image, arguments: Mapping[str, str]) -> BuiltImage:
+def _build(storage: Path, base: Image, name: str, arguments: Mapping[str, str]) -> None:
     if not _buildah(storage, "images", "--quiet", base.name, check=False):
         _buildah(storage, "pull", f"docker-archive:{base.archive}")
     _buildah(
@@ -59,16 +64,15 @@ def _build(storage: Path, base: Image, arguments: Mapping[str, str]) -> BuiltIma
         "--isolation=chroot",  # needs neither a runtime nor cgroups
         "--layers",
         "--pull-never",
-        *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+        *(f"--build-arg={key}={value}" for key, value in arguments.items()),
         *(f"--volume={path}:{path}:ro" for path in BORROWED if path.exists()),
-        f"--tag={NAME}",
+        f"--tag={name}",
         str(REPOSITORY),
     )
-    return _read(storage)
 
 
-def _read(storage: Path) -> BuiltImage:
-    told = json.loads(_buildah(storage, "inspect", "--type=image", NAME))
+def _read(storage: Path, name: str) -> BuiltImage:
+    told = json.loads(_buildah(storage, "inspect", "--type=image", name))
     root = storage / "storage"
     layers = {each["id"]: each for each in _listed(root / "overlay-layers" / "layers.json")}
     images = _listed(root / "overlay-images" / "images.json")
@@ -79,7 +83,7 @@ def _read(storage: Path) -> BuiltImage:
         found.append(Layer(digest=entry["diff-digest"], folder=root / "overlay" / place / "diff"))
         place = entry.get("parent", "")
     return BuiltImage(
-        name=NAME,
+        name=name,
         config=told["Config"].encode(),
         manifest=told["Manifest"].encode(),
         layers=tuple(reversed(found)),
