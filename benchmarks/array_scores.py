@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from sweep.plan.settings import Data, Model, Optim, Settings, Train
-from sweep.train.array.lane import Entry
+from sweep.train.array.running import Entry
 from sweep.train.array.training import Trainer
 from sweep.train.loop import Trained
 

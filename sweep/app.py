@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sweep.plan.settings import Settings
     from sweep.train import story
-    from sweep.train.array.lane import Entry
+    from sweep.train.array.running import Entry
     from sweep.train.baseline import Baseline
     from sweep.train.loop import Trained
 
@@ -174,7 +174,7 @@ class _Lanes:
 
     def next(self) -> Entry | None:
         from sweep.train import device
-        from sweep.train.array.lane import Entry
+        from sweep.train.array.running import Entry
         from sweep.train.backend import fused_on
 
         while (turn := self._turns.next()) is not None:
@@ -399,7 +399,6 @@ COST_KEYS = (
 FUSE_KEYS = (
     "data.target",
     "data.kind",
-    "data.folds",
     "model.bidirectional",
     "model.head",
     "model.pooling",

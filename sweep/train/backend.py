@@ -29,7 +29,6 @@ def reason_against(settings: Settings) -> str | None:
     data, model, train = settings.data, settings.model, settings.train
     lacking = {
         f"data.kind={data.kind}": data.kind != "series",
-        f"data.folds={data.folds}": data.folds > 1,
         f"model.head={model.head}": model.head != "linear",
         f"model.pooling={model.pooling}": model.pooling != "last",
         f"model.embedding={model.embedding}": model.embedding is not None,

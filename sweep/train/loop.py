@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Failure, State
-from sweep.train import checkpoint, criterion, device, shapes
+from sweep.train import abreast, checkpoint, criterion, device, shapes
 from sweep.train.course import BeforeStep, Course, begin
 from sweep.train.folds import folds, last_fold
 from sweep.train.model import Weights
 from sweep.train.precision import arithmetic
-from sweep.train.step import BEGINNING, Diverged
+from sweep.train.step import Diverged
 from sweep.train.story import Epoch, Story, history, mean_epoch
 
 REMEDY = "lower the learning rate; try RMSprop (the guide, sections 3 and 4)"
@@ -70,16 +70,18 @@ def _train(
     keep = _keeper(courses, checkpoints)
     state: State | None = None
     failure: Failure | None = None
-    if _rested(held):  # a checkpoint that was kept where the trial rests
-        state = _asked_of_all(on_epoch, held)
+    if abreast.rested(held):  # a checkpoint that was kept where the trial rests
+        state = asked(on_epoch, held)
     try:
         while state is None:
-            _advance(held, keep)
-            state = _asked_of_all(on_epoch, held)
+            for course in abreast.behind(held):
+                course.advance(keep)
+            state = asked(on_epoch, held)
         if state is State.COMPLETED and settings.data.folds > 1:
             _refit(courses, keep)
     except Diverged as error:
-        state, failure = State.INFEASIBLE, diverged(error, epoch=_under_way(courses))
+        epoch = abreast.under_way(courses, folds=settings.data.folds)
+        state, failure = State.INFEASIBLE, diverged(error, epoch=epoch)
     return summed_up(
         [course.story for course in held],
         settings=settings,
@@ -94,27 +96,6 @@ def _train(
 def diverged(error: Diverged, *, epoch: int) -> Failure:
     """Say of a trial that its loss left the numbers in an epoch, and what may help."""
     return Failure(type="Diverged", text=f"{error} in epoch {epoch}", remedy=REMEDY)
-
-
-def trained(
-    story: Story,
-    *,
-    settings: Settings,
-    state: State,
-    failure: Failure | None,
-    device: str,
-    checkpoint: bytes | None = None,
-) -> Trained:
-    """Sum up a trial of one network that is over, or rests."""
-    return summed_up(
-        [story],
-        settings=settings,
-        weights=story.weights,
-        state=state,
-        failure=failure,
-        device=device,
-        checkpoint=checkpoint,
-    )
 
 
 def summed_up(
@@ -146,49 +127,18 @@ def summed_up(
     )
 
 
-def asked(on_epoch: OnEpoch | None, story: Story, settings: Settings) -> State | None:
-    """Tell how a trial of one network ends after its newest epoch; None: it goes on."""
-    told = on_epoch(story.epochs[-1]) if on_epoch is not None else Decision.GO_ON
-    return _ended(told, over=story.over(settings))
-
-
-def _asked_of_all(on_epoch: OnEpoch | None, courses: Sequence[Course]) -> State | None:
-    stories = [course.story for course in courses]
-    newest = mean_epoch(stories, max(len(story.epochs) for story in stories))
-    told = on_epoch(newest) if on_epoch is not None else Decision.GO_ON
-    return _ended(told, over=all(course.over for course in courses))
-
-
-def _ended(told: Decision, *, over: bool) -> State | None:
-    if over:
+def asked(on_epoch: OnEpoch | None, held: Sequence[abreast.Network]) -> State | None:
+    """Tell how a trial ends after the newest epoch of its folds; None: it goes on."""
+    told = on_epoch(abreast.newest(held)) if on_epoch is not None else Decision.GO_ON
+    if all(each.over for each in held):
         return State.COMPLETED
     return {Decision.PAUSE: State.PAUSED, Decision.STOP: State.CANCELLED}.get(told)
-
-
-def _rested(courses: Sequence[Course]) -> bool:
-    """Tell whether every network stands at the end of one and the same epoch."""
-    at_ends = all(course.part == BEGINNING and course.story.epochs for course in courses)
-    going = {len(course.story.epochs) for course in courses if not course.over}
-    return at_ends and len(going) < 2
-
-
-def _advance(courses: Sequence[Course], keep: BeforeStep | None) -> None:
-    """Take each network that goes on to the end of the epoch that the last of them is in."""
-    going = [course for course in courses if not course.over]
-    number = min(len(course.story.epochs) for course in going) + 1
-    for course in going:
-        if len(course.story.epochs) < number:
-            course.advance(keep)
 
 
 def _refit(courses: list[Course], keep: BeforeStep | None) -> None:
     """Train on all but the test part, for the best epoch of the median fold."""
     own = courses[0].bench.settings
-    stories = sorted(
-        (course.story for course in courses[: own.data.folds]),
-        key=lambda story: story.progress.best_epoch,
-    )
-    leader = stories[(len(stories) - 1) // 2]
+    leader = abreast.median(courses[: own.data.folds])
     if len(courses) == own.data.folds:
         courses.append(begin(own, fold=last_fold(own.data)))
     course = courses[-1]
@@ -238,12 +188,6 @@ def _kept(courses: Sequence[Course]) -> bytes:
         for course in courses
     ]
     return checkpoint.join(kept) if len(kept) > 1 else kept[0]
-
-
-def _under_way(courses: Sequence[Course]) -> int:
-    if len(courses) > courses[0].bench.settings.data.folds:
-        return len(courses[-1].story.epochs) + 1
-    return min(len(course.story.epochs) for course in courses if not course.over) + 1
 
 
 def _weights(courses: Sequence[Course]) -> Weights:

@@ -33,7 +33,6 @@ def test_auto_takes_the_array_on_a_gpu_alone(
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [
-        ("data", "folds", 3),
         ("data", "kind", "text"),
         ("model", "bidirectional", True),
         ("model", "pooling", "mean"),

@@ -169,7 +169,7 @@ class Block:
         with self._aside():
             losses, sums = self._losses.cpu().numpy(), self._sums.cpu().numpy()
         form = self.task.form
-        cells = len(self.task.val) * form.horizon * form.targets
+        cells = max(1, len(self.task.val)) * form.horizon * form.targets
         return Told(losses, sums[0] / cells, sums[1] / cells)
 
     def keep_best(self, better: Sequence[bool]) -> None:

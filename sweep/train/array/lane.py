@@ -2,146 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
-from sweep.plan.trial import Failure, State
-from sweep.train import checkpoint, draws
+from sweep.plan.trial import Failure
+from sweep.train import checkpoint, draws, loop
 from sweep.train.array import rates
-from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Leg, Rows
+from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Leg, Rows, Task
 from sweep.train.array.form import Form
 from sweep.train.checkpoint import Standing
-from sweep.train.loop import Trained, asked, trained
-from sweep.train.step import BEGINNING, Part
-from sweep.train.story import Epoch, Story
-
-Ended = Callable[["Trained | Exception"], None]
+from sweep.train.criterion import Score
+from sweep.train.step import BEGINNING, Diverged, Part, check
+from sweep.train.story import Story, loss_of
 
 
-@dataclass(slots=True, kw_only=True)
-class Entry:
-    """One trial that asks for a lane."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Lane:
+    """One network of a trial, between two epochs."""
 
     settings: Settings
-    on_epoch: Callable[[Epoch], Decision] | None = None  # as of `sweep.train.loop.train`
-    checkpoints: Checkpoints | None = None
-    ended: Ended  # is told once what came of it
-    told: int = 0  # epochs; one that has to be trained again is not told again
-
-
-@dataclass(slots=True)
-class Lane:
-    """A trial in its slot, between two epochs."""
-
-    entry: Entry
+    task: Task
     data: str  # hash of what it is trained on
     limit: float  # a loss above it is divergence
-    story: Story
+    story: Story = field(default_factory=lambda: Story({}))
     part: Part = BEGINNING  # of the epoch under way
-    taken: int = 0  # steps that its optimiser took before this epoch's first
+    leader: Story | None = None  # that it follows where nothing is held out to score it by
     failure: Failure | None = None
-    rows: Rows = field(default_factory=dict)  # what its slot begins with
-
-    @property
-    def settings(self) -> Settings:
-        """Give its configuration."""
-        return self.entry.settings
+    rows: Rows = field(default_factory=dict)  # as it stands, while it has no slot
 
     @property
     def epoch(self) -> int:
         """Number the epoch under way, from 0."""
         return len(self.story.epochs)
 
-    def ask(self) -> State | None:
-        """Ask what becomes of the trial after its newest epoch; None: it goes on."""
-        return asked(self._tell, self.story, self.settings)
+    @property
+    def over(self) -> bool:
+        """Tell whether it is trained no further."""
+        if self.leader is not None:
+            return self.epoch >= self.leader.progress.best_epoch
+        return self.story.over(self.settings)
 
-    def _tell(self, epoch: Epoch) -> Decision:
-        entry = self.entry
-        if entry.on_epoch is None or epoch.number <= entry.told:
-            return Decision.GO_ON
-        entry.told = epoch.number
-        return entry.on_epoch(epoch)
-
-    def leg(self, *, steps: int, windows: int) -> Leg:
-        """Say what its next epoch takes."""
-        own = self.settings
+    def leg(self) -> Leg:
+        """Say what its next epoch takes; where it follows another network, at that one's rate."""
+        own, steps = self.settings, self.task.steps
+        if self.leader is not None:
+            plateau = self.leader.plateau_before(self.epoch + 1, own)
+            self.story = self.story.with_plateau(plateau)
         return Leg(
             settings=own,
             epoch=self.epoch,
-            order=draws.permutation(own.train.seed, epoch=self.epoch, count=windows),
+            order=draws.permutation(own.train.seed, epoch=self.epoch, count=len(self.task.train)),
             moving=rates.moving(
                 own,
                 epoch=self.epoch,
                 steps=steps,
                 begun=self.part.steps,
-                done=self.taken + self.part.steps,
+                done=self.epoch * steps + self.part.steps,
                 plateau=self.story.plateau,
             ),
         )
 
-    def last_rate(self, *, steps: int) -> float:
-        """Tell the learning rate of the last step of the epoch under way."""
-        own = rates.learning_rates(
-            self.settings, epoch=self.epoch, steps=steps, plateau=self.story.plateau
-        )
-        return float(own[-1])
+    def part_at(self, step: int, losses: NDArray[np.float64]) -> Part:
+        """Say how far its epoch is before a step, from the losses [S] of its steps."""
+        done = max(step, self.part.steps)
+        return Part(done, self._total(losses[:done]))
 
+    def take_in(self, losses: NDArray[np.float64], score: Score) -> bool:
+        """Take an epoch into its story; tell whether its weights are to be kept.
 
-def open_lane(
-    entry: Entry, *, form: Form, data: str, limit: float, initial: NDArray[Any], steps: int
-) -> Lane:
-    """Put a trial where its checkpoint says, or at its beginning."""
-    checkpoints = entry.checkpoints
-    if checkpoints is not None and checkpoints.last is not None:
+        `losses` [S] are those of its steps; the score is of no account where nothing is held out.
+        """
+        own, steps = self.settings, self.task.steps
         try:
-            standing = checkpoint.read(checkpoints.last, data=data, shapes=form.shapes)
-            rows = _rows(standing, form, entry.settings)
-        except checkpoint.NoCheckpoint as error:
-            checkpoints.reject(str(error))
-        else:
-            return Lane(
-                entry,
-                data,
-                limit,
-                replace(standing.story, weights={}),
-                part=standing.part,
-                taken=len(standing.story.epochs) * steps,
-                rows=rows,
-            )
+            for loss in losses[self.part.steps :].tolist():
+                check(loss, limit=self.limit, where="training")
+            if self.leader is None:
+                check(loss_of(score, own), limit=self.limit, where="validation")
+        except Diverged as error:
+            self.failure = loop.diverged(error, epoch=self.epoch + 1)
+            return False
+        found = rates.learning_rates(own, epoch=self.epoch, steps=steps, plateau=self.story.plateau)
+        train_loss, lr = self._total(losses) / len(self.task.train), float(found[-1])
+        self.part = BEGINNING
+        if self.leader is not None:
+            self.story = self.story.unscored({}, train_loss=train_loss, lr=lr)
+            return True
+        self.story = self.story.after(dict, settings=own, train_loss=train_loss, score=score, lr=lr)
+        return self.story.progress.stale == 0
+
+    def _total(self, losses: NDArray[np.float64]) -> float:
+        begun = self.part.steps
+        own = losses[begun:] * self.task.counts[begun : len(losses)]
+        return float(sum(own.tolist(), self.part.total))
+
+
+def fresh(initial: NDArray[Any]) -> Rows:
+    """Lay out what a lane begins with: weights, and an optimiser that has seen nothing."""
     nothing = np.zeros_like(initial)
-    rows = {WEIGHTS: initial, BEST: initial, FIRST: nothing, SECOND: nothing}
-    return Lane(entry, data, limit, Story({}), rows=rows)
+    return {WEIGHTS: initial, BEST: initial, FIRST: nothing, SECOND: nothing}
 
 
-def to_bytes(lane: Lane, *, form: Form, rows: Rows, part: Part) -> bytes:
-    """Write a checkpoint that `sweep.train.loop` reads as well; `rows` are its slot's."""
+def restore(lane: Lane, kept: bytes) -> None:
+    """Put a lane where its checkpoint says.
+
+    Raises NoCheckpoint before anything is changed.
+    """
+    form = lane.task.form
+    standing = checkpoint.read(kept, data=lane.data, shapes=form.shapes)
+    lane.rows = _rows(standing, form, lane.settings)
+    lane.story, lane.part = replace(standing.story, weights={}), standing.part
+
+
+def to_bytes(lane: Lane, *, rows: Rows, part: Part) -> bytes:
+    """Write a checkpoint that `sweep.train.loop` reads as well; `rows` are the lane's."""
+    form = lane.task.form
+    steps = lane.epoch * lane.task.steps + part.steps
     standing = Standing(
         network=form.split(rows[WEIGHTS]),
-        optimizer=_optimizer(lane, form, rows, steps=lane.taken + part.steps),
+        optimizer=_optimizer(lane, form, rows, steps=steps),
         story=replace(lane.story, weights=form.split(rows[BEST])),
         part=part,
     )
     return checkpoint.write(standing, data=lane.data)
-
-
-def over(lane: Lane, *, form: Form, rows: Rows, state: State, name: str) -> Trained:
-    """Sum up a trial whose lane is freed, from the rows of its slot."""
-    rests = state is State.PAUSED
-    return trained(
-        replace(lane.story, weights=form.split(rows[BEST])),
-        settings=lane.settings,
-        state=state,
-        failure=lane.failure,
-        device=name,
-        checkpoint=to_bytes(lane, form=form, rows=rows, part=BEGINNING) if rests else None,
-    )
 
 
 def _rows(standing: Standing, form: Form, settings: Settings) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -32,8 +33,10 @@ def lane_bytes(task: Task) -> int:
     return max(forward + dropped + backward, scored) + inputs + tables + weights
 
 
-def width_for(task: Task, *, device: torch.device, most: int) -> int:
+def width_for(tasks: Sequence[Task], *, device: torch.device, most: int) -> int:
     """Choose the lanes of a block; `most` is how many trials there are.
+
+    A trial has a lane for each of the tasks.
 
     On a GPU the choice does not depend on how many trials there are or what memory is free, so
     that a trial meets the same kernels everywhere.
@@ -41,15 +44,15 @@ def width_for(task: Task, *, device: torch.device, most: int) -> int:
     if device.type != "cuda":
         return max(1, min(ON_CPU, most))
     room = SHARE * torch.cuda.get_device_properties(device).total_memory - GRAPH_BYTES
-    fitting = max(1.0, room / lane_bytes(task))
+    fitting = max(1.0, room / sum(map(lane_bytes, tasks)))
     return min(WIDTH, 1 << math.floor(math.log2(fitting)))
 
 
-def blocks_for(task: Task, *, width: int, device: torch.device, most: int) -> int:
+def blocks_for(tasks: Sequence[Task], *, width: int, device: torch.device, most: int) -> int:
     """Choose how many blocks are held side by side, by the memory that is free now."""
     wanted = max(1, -(-most // width))
     if device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(device)
-    fitting = int((SHARE * free - GRAPH_BYTES) // (lane_bytes(task) * width))
+    fitting = int((SHARE * free - GRAPH_BYTES) // (sum(map(lane_bytes, tasks)) * width))
     return max(1, min(wanted, fitting))

@@ -6,27 +6,24 @@ import gc
 import logging
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sweep.errors import BadInput
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
-from sweep.train import device, loop, model
-from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Block, Task
+from sweep.train.array.block import Block, Task
 from sweep.train.array.engines import Tools, choose, same_at_any_width
 from sweep.train.array.form import Form, common, form_of
-from sweep.train.array.lane import Entry, Lane, open_lane, over, to_bytes
+from sweep.train.array.group import Group
+from sweep.train.array.lane import Lane
 from sweep.train.array.memory import blocks_for, width_for
 from sweep.train.array.network import Source
-from sweep.train.criterion import Score
-from sweep.train.feed import SeriesFeed, open_feed
+from sweep.train.array.running import Entry, Running, open_running
+from sweep.train.feed import Examples, SeriesFeed, open_feed
+from sweep.train.folds import folds, last_fold
 from sweep.train.precision import arithmetic
-from sweep.train.step import BEGINNING, Diverged, Part, check, limit_of
-from sweep.train.story import loss_of
 
 log = logging.getLogger(__name__)
 
@@ -51,78 +48,53 @@ class Queue(Protocol):
 
 @dataclass(slots=True)
 class Array:
-    """Blocks of lanes that train networks of one form on the same windows."""
+    """Lanes that train networks of one form on the same data: a group of them for each fold."""
 
     settings: Settings  # of any of its trials
-    task: Task
-    feed: SeriesFeed
-    data: str  # hash
-    blocks: list[Block]
-    lanes: list[Lane | None]  # block after block
+    groups: list[Group]  # one a fold, and with folds one for what is trained on all
+    trials: list[Running] = field(default_factory=list)  # under way
 
     @property
-    def width(self) -> int:
-        """Count the lanes of one block."""
-        return self.blocks[0].lanes
+    def slots(self) -> int:
+        """Count the trials that it holds at a time, those aside that are trained on all."""
+        return len(self.groups[0].lanes)
 
-    def busy(self) -> list[tuple[int, Lane]]:
-        """List the slots in which a trial is trained."""
-        return [(slot, lane) for slot, lane in enumerate(self.lanes) if lane is not None]
+    def room(self) -> bool:
+        """Tell whether it takes one trial more."""
+        return bool(self.groups[0].free())
 
-    def put(self, entry: Entry, slot: int) -> None:
-        """Begin a trial in a slot."""
-        own = entry.settings
-        arrays = model.arrays(model.build(own, device=torch.device("cpu")))
-        lane = open_lane(
-            entry,
-            form=self.task.form,
-            data=self.data,
-            limit=limit_of(own, feed=self.feed, starts=self.task.train),
-            initial=self.task.form.join(arrays),
-            steps=self.task.steps,
-        )
-        block, place = divmod(slot, self.width)
-        self.blocks[block].load(place, lane.rows)
-        lane.rows = {}
-        self.lanes[slot] = lane
-        # Of a checkpoint that was kept where the trial rests.
-        at_rest = lane.part == BEGINNING and lane.story.epochs
-        if at_rest and (state := lane.ask()) is not None:
-            self.free(slot, state)
+    def put(self, trial: Running) -> None:
+        """Give a trial a slot."""
+        self.trials.append(trial)
+        if trial.refit is None:
+            slot = self.groups[0].free()[0]
+            for group, lane in zip(self.groups, trial.held, strict=False):
+                group.seat(lane, slot)
+        if trial.rested():  # a checkpoint that was kept where the trial rests
+            self._settle(trial)
+        self._seat()
 
-    def free(self, slot: int, state: State) -> None:
-        """Tell what came of a slot's trial, which is over or rests."""
-        lane = self.lanes[slot]
-        assert lane is not None
-        self.lanes[slot] = None
-        names = (WEIGHTS, BEST, FIRST, SECOND) if state is State.PAUSED else (BEST,)
-        trained = over(
-            lane,
-            form=self.task.form,
-            rows=self.fetch(slot, *names),
-            state=state,
-            name=device.model_name(self.feed.values.device),
-        )
-        lane.entry.ended(trained)
+    def settle(self) -> None:
+        """After an epoch, tell what came of trials that are over, and move those that go on."""
+        for trial in list(self.trials):
+            self._settle(trial)
+        self._seat()
 
-    def fetch(self, slot: int, *names: str) -> dict[str, NDArray[Any]]:
-        """Copy rows of a slot out."""
-        block, place = divmod(slot, self.width)
-        return self.blocks[block].fetch(place, *names)
+    def _settle(self, trial: Running) -> None:
+        state = trial.ask()
+        if state is State.COMPLETED and trial.refit is None and len(trial.held) > 1:
+            trial.go_on_with_all()
+        elif state is not None:
+            trial.end(state)
+            self.trials.remove(trial)
 
-    def losses(self) -> NDArray[np.float64]:
-        """Read the losses of the steps so far, [S, slots]."""
-        found = [block.told().losses for block in self.blocks]
-        return np.concatenate(found, axis=1).astype(np.float64)
-
-    def scores(self) -> list[Score]:
-        """Read each slot's score on the validation windows."""
-        told = [block.told() for block in self.blocks]
-        return [
-            {"mse": float(mse), "mae": float(mae)}
-            for each in told
-            for mse, mae in zip(each.squared, each.absolute, strict=True)
-        ]
+    def _seat(self) -> None:
+        """Give a slot to networks that are to be trained on all, as long as one is free."""
+        group = self.groups[-1]
+        for trial in self.trials:
+            refit = trial.refit
+            if refit is not None and refit.rows and group.free():
+                group.seat(refit, group.free()[0])
 
 
 class NoRoom(Exception):
@@ -147,14 +119,11 @@ def open_array(
     blocks, and only a single one gets narrower. Raises BadInput for data that cannot be used, and
     NoRoom.
     """
-    examples = open_feed(settings)
-    feed, windows = examples.feed, examples.windows
-    assert isinstance(feed, SeriesFeed)  # `backend.reason_against`
-    values = feed.values
-    form = form_of(settings)
-    source = Source(values, feed.targets, feed.lookback, feed.horizon)
-    task = Task(form=form, source=source, train=windows.train, val=windows.val)
-    lanes = width or width_for(task, device=values.device, most=most)
+    divided = _divided(settings)
+    feed = _feed_of(divided[0])
+    tasks = [_task(settings, each) for each in divided]
+    form = tasks[0].form
+    lanes = width or width_for(tasks, device=feed.device, most=most)
     tools = tools or choose(form, device=feed.device)
     if limit is not None:
         most = min(most, limit)
@@ -162,19 +131,35 @@ def open_array(
             lanes = limit
             if not _same_bits(form, tools, device=feed.device, lanes=2 * lanes):
                 log.warning("array: among fewer lanes last digits may differ on this device")
-    count = blocks_for(task, width=lanes, device=feed.device, most=most)
+    count = blocks_for(tasks, width=lanes, device=feed.device, most=most)
     try:
-        blocks = [Block(task, lanes=lanes, tools=tools) for _ in range(count)]
+        blocks = [[Block(task, lanes=lanes, tools=tools) for _ in range(count)] for task in tasks]
     except torch.OutOfMemoryError:
         raise NoRoom(lanes * count) from None
-    return Array(
-        settings=settings,
-        task=task,
-        feed=feed,
-        data=examples.hash,
-        blocks=blocks,
-        lanes=[None] * (lanes * len(blocks)),
-    )
+    groups = [
+        Group(task, _feed_of(own), own.hash, each)
+        for task, own, each in zip(tasks, divided, blocks, strict=True)
+    ]
+    return Array(settings, groups)
+
+
+def _divided(settings: Settings) -> list[Examples]:
+    """Load each division of the data: the plain one, or every fold and what the refit sees."""
+    last = last_fold(settings.data)
+    if last is None:
+        return [open_feed(settings)]
+    return [open_feed(settings, fold=fold) for fold in (*folds(settings.data), last)]
+
+
+def _task(settings: Settings, examples: Examples) -> Task:
+    feed, windows = _feed_of(examples), examples.windows
+    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
+    return Task(form=form_of(settings), source=source, train=windows.train, val=windows.val)
+
+
+def _feed_of(examples: Examples) -> SeriesFeed:
+    assert isinstance(examples.feed, SeriesFeed)  # `backend.reason_against`
+    return examples.feed
 
 
 def _same_bits(form: Form, tools: Tools, *, device: torch.device, lanes: int) -> bool:
@@ -215,8 +200,8 @@ class Trainer:
                 self._train_in(array, common(settings))
         except torch.OutOfMemoryError:
             assert array is not None
-            self._back.extendleft(lane.entry for _, lane in reversed(array.busy()))
-            self._narrow(len(array.lanes))
+            self._back.extendleft(trial.entry for trial in reversed(array.trials))
+            self._narrow(array.slots)
         except NoRoom as error:
             self._narrow(error.lanes)
         except BadInput as error:
@@ -231,20 +216,24 @@ class Trainer:
     def _train_in(self, array: Array, shared: Settings) -> None:
         while True:
             self._fill(array, shared)
-            if not array.busy():
+            if not array.trials:
                 return
-            _Epoch(array, self.queue).run()
+            _train_epoch(array, self.queue)
 
     def _fill(self, array: Array, shared: Settings) -> None:
-        for slot in range(len(array.lanes)):
-            while array.lanes[slot] is None:
-                entry = self._next()
-                if entry is None:
-                    return
-                if common(entry.settings) != shared:
-                    self._back.appendleft(entry)  # its turn comes when this array is empty
-                    return
-                array.put(entry, slot)
+        while array.room():
+            entry = self._next()
+            if entry is None:
+                return
+            if common(entry.settings) != shared:
+                self._back.appendleft(entry)  # its turn comes when this array is empty
+                return
+            try:
+                trial = open_running(entry, groups=array.groups)
+            except torch.OutOfMemoryError:
+                self._back.appendleft(entry)
+                raise
+            array.put(trial)
 
     def _narrow(self, lanes: int) -> None:
         """Go on with half the lanes; where one alone did not fit, its trial fails."""
@@ -255,84 +244,36 @@ class Trainer:
             self._back.popleft().ended(NoRoom(1))
 
 
-class _Epoch:
-    """One epoch of all lanes of an array."""
+def _train_epoch(array: Array, queue: Queue) -> None:
+    """Take every trial through an epoch of its folds, and tell each what came of it.
 
-    def __init__(self, array: Array, queue: Queue) -> None:
-        self.array = array
-        self.queue = queue
-        self.steps = array.task.steps
-        self.counts = array.task.counts
+    Folds with fewer steps begin later, so that all are ready at once: a checkpoint on the way
+    finds none of them trained and not yet scored.
+    """
+    lanes = {lane for trial in array.trials for lane in trial.next_to_train()}
+    counts = [group.begin(lanes) for group in array.groups]
+    steps = max(counts)
+    for step in range(steps):
+        if step % ASK_EVERY == 0 and queue.wanted():
+            _keep(array, queue)
+        for group, count in zip(array.groups, counts, strict=True):
+            if step >= steps - count:
+                group.step()
+    for group in array.groups:
+        group.validate()
+    for group in array.groups:
+        group.end()
+    array.settle()
 
-    def run(self) -> None:
-        """Take the steps, validate, and tell each lane what came of it."""
-        array = self.array
-        first = min(lane.part.steps for _, lane in array.busy())
-        self._begin(first)
-        for step in range(first, self.steps):
-            if (step - first) % ASK_EVERY == 0 and self.queue.wanted():
-                self._keep(step)
-            for block in array.blocks:
-                block.step()
-        for block in array.blocks:
-            block.validate()
-        losses, scores = array.losses(), array.scores()
-        better = [
-            lane is not None and self._after(lane, losses[:, slot], scores[slot])
-            for slot, lane in enumerate(array.lanes)
-        ]
-        for number, block in enumerate(array.blocks):
-            block.keep_best(better[number * block.lanes : (number + 1) * block.lanes])
-        for slot, lane in array.busy():
-            state = State.INFEASIBLE if lane.failure is not None else lane.ask()
-            if state is not None:
-                array.free(slot, state)
 
-    def _begin(self, first: int) -> None:
-        array = self.array
-        windows = len(array.task.train)
-        legs = [
-            None if lane is None else lane.leg(steps=self.steps, windows=windows)
-            for lane in array.lanes
-        ]
-        for number, block in enumerate(array.blocks):
-            block.begin(legs[number * block.lanes : (number + 1) * block.lanes], step=first)
-
-    def _keep(self, step: int) -> None:
-        """Keep every lane as it stands before a step."""
-        losses = self.array.losses() if step else np.zeros((self.steps, len(self.array.lanes)))
-        for slot, lane in self.array.busy():
-            if lane.entry.checkpoints is None:
-                continue
-            done = max(step, lane.part.steps)
-            part = Part(done, self._total(lane, losses[:done, slot]))
-            rows = self.array.fetch(slot, WEIGHTS, BEST, FIRST, SECOND)
-            lane.entry.checkpoints.keep(
-                to_bytes(lane, form=self.array.task.form, rows=rows, part=part)
-            )
-        self.queue.kept()
-
-    def _total(self, lane: Lane, losses: NDArray[np.float64]) -> float:
-        begun = lane.part.steps
-        own = losses[begun:] * self.counts[begun : len(losses)]
-        return float(sum(own.tolist(), lane.part.total))
-
-    def _after(self, lane: Lane, losses: NDArray[np.float64], score: Score) -> bool:
-        """Take an epoch into a lane's story; tell whether its weights are the best so far."""
-        try:
-            for loss in losses[lane.part.steps :].tolist():
-                check(loss, limit=lane.limit, where="training")
-            check(loss_of(score, lane.settings), limit=lane.limit, where="validation")
-        except Diverged as error:
-            lane.failure = loop.diverged(error, epoch=lane.epoch + 1)
-            return False
-        lane.story = lane.story.after(
-            dict,
-            settings=lane.settings,
-            train_loss=self._total(lane, losses) / len(self.array.task.train),
-            score=score,
-            lr=lane.last_rate(steps=self.steps),
-        )
-        lane.part = BEGINNING
-        lane.taken += self.steps
-        return lane.story.progress.stale == 0
+def _keep(array: Array, queue: Queue) -> None:
+    """Keep every trial as it stands."""
+    kept = [trial for trial in array.trials if trial.entry.checkpoints is not None]
+    lanes = {lane for trial in kept for _, lane in trial.placed()}
+    found: dict[Lane, bytes] = {}
+    for group in array.groups:
+        found |= group.keep(lanes)
+    for trial in kept:
+        assert trial.entry.checkpoints is not None
+        trial.entry.checkpoints.keep(trial.to_bytes(found))
+    queue.kept()

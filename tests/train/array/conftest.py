@@ -11,7 +11,7 @@ import pytest
 
 from sweep.plan.application import Decision
 from sweep.plan.settings import Settings
-from sweep.train.array.lane import Entry
+from sweep.train.array.running import Entry
 from sweep.train.array.training import Trainer
 from sweep.train.loop import Trained
 from sweep.train.story import Epoch

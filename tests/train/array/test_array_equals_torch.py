@@ -11,9 +11,9 @@ import torch
 
 from sweep.plan.settings import Schedule, Settings
 from sweep.plan.trial import State
-from sweep.train.array.block import WEIGHTS, Block, Leg, Task
+from sweep.train.array.block import WEIGHTS, Block, Task
 from sweep.train.array.form import form_of
-from sweep.train.array.lane import Entry, open_lane
+from sweep.train.array.group import Group
 from sweep.train.array.network import Source, forecast
 from sweep.train.array.recurrence import Operations
 from sweep.train.feed import open_feed
@@ -183,23 +183,20 @@ def test_a_trial_that_diverges_is_infeasible_in_the_same_words(
     close(ours, train(bad), tolerance=1e-8)
 
 
-def test_a_block_of_its_own_is_what_an_entry_opens(make_settings: Make) -> None:
+def test_a_slot_at_rest_stays_as_it_is_while_another_is_trained(make_settings: Make) -> None:
     config = make_settings(train={"precision": "float64"})
     examples = open_feed(config)
     feed, windows = examples.feed, examples.windows
-    form = form_of(config)
     source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
-    task = Task(form=form, source=source, train=windows.train, val=windows.val)
-    initial = form.join(arrays(build(config, device=torch.device("cpu"))))
-    entry = Entry(settings=config, ended=lambda _: None)
-    lane = open_lane(entry, form=form, data="", limit=1e9, initial=initial, steps=task.steps)
+    task = Task(form=form_of(config), source=source, train=windows.train, val=windows.val)
     block = Block(task, lanes=2)
-    block.load(1, lane.rows)
-    legs: list[Leg | None] = [None, lane.leg(steps=task.steps, windows=len(task.train))]
+    group = Group(task, feed, examples.hash, [block])
+    lane = group.open(config, kept=None)
+    initial = lane.rows[WEIGHTS]
+    group.seat(lane, 1)
 
-    block.begin(legs)
-    for _ in range(task.steps):
-        block.step()
+    for _ in range(group.begin([lane])):
+        group.step()
 
     assert not block.fetch(0, WEIGHTS)[WEIGHTS].any()  # a slot at rest stays as it is
     assert (block.fetch(1, WEIGHTS)[WEIGHTS] != initial).any()
