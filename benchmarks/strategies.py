@@ -2,6 +2,7 @@
 
     python benchmarks/strategies.py record FILE [--minutes 600] [--rows 1500] [--workers 2]
     python benchmarks/strategies.py replay FILE [--repeats 100] [--trials 25] [--plot PICTURE]
+    python benchmarks/strategies.py live FILE [--strategies staged random] [--runs 5]
 
 `record` trains 240 configurations with three seeds, nine epochs each, on the first 1,500 hours of
 JFK, keeps every epoch, and tells what the whole takes. It can be stopped and run again: it goes on.
@@ -9,8 +10,9 @@ The core of the grid comes first, so a recording that was cut short can be repla
 grid.
 
 `replay` prints each strategy's regret at equal budget and its ratio to random search with twice
-that budget. Regret is the true value (mean over seeds) of what a strategy would have shown, above
-the grid's best, as a share of the distance from there to the grid's median configuration.
+that budget; `live` trains for real, a few times, what was replayed. Regret is the true value (mean
+over seeds) of what a strategy would have shown, above the grid's best, as a share of the distance
+from there to the grid's median configuration.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ import argparse
 import json
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from peers.environments import NotInstallable, beside
+from replay.live import search
 from replay.racing import OURS, Clock, Racer, at, optuna_loop
 from replay.recording import ROWS, Recording, load, record
 
@@ -50,6 +53,13 @@ def main() -> None:
     replayer.add_argument("--repeats", type=int, default=100)
     replayer.add_argument("--trials", type=float, default=25, help="budget, in whole trainings")
     replayer.add_argument("--plot", type=Path)
+    real = verbs.add_parser("live")
+    real.add_argument("file", type=Path)
+    real.add_argument("--runs", type=int, default=5)
+    real.add_argument("--trials", type=float, default=25, help="budget, in whole trainings")
+    real.add_argument("--most", type=int, default=60, help="trainings of one search")
+    real.add_argument("--rows", type=int, default=ROWS, help="as recorded")
+    real.add_argument("--strategies", nargs="+", default=["staged", "random"])
     given = parser.parse_args()
     if given.verb == "record":
         taken = record(
@@ -61,6 +71,9 @@ def main() -> None:
             f"they took {taken.cpu_minutes:.1f} CPU-minutes; the whole takes about "
             f"{taken.whole_cpu_minutes:.0f}"
         )
+        return
+    if given.verb == "live":
+        confirm(load(given.file), given)
         return
     replay(load(given.file), repeats=given.repeats, trials=given.trials, plot=given.plot)
 
@@ -77,16 +90,10 @@ def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | No
         found["Ray's ASHA"] = _ray(recording, repeats=repeats, budget_s=2 * budget_s)
     except NotInstallable as error:
         print(f"Ray Tune is left out: {error}")
-    points = _points(recording)
-    worths = [recording.value(point, epochs=recording.epochs) for point in points]
-    best, median = min(worths), statistics.median(worths)
-
-    def regret(steps: Sequence[Steps], moment_s: float) -> float:
-        shown = [next(at(own, moment_s), max(worths)) for own in steps]
-        return statistics.fmean((worth - best) / (median - best) for worth in shown)
-
+    regret = _regret(recording)
     twice = regret(found["random"], 2 * budget_s)
-    print(f"{len(points)} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
+    size = recording.space.size
+    print(f"{size} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
     print(f"random with twice the budget: regret {twice:.4f}")
     for name, steps in found.items():
         own = regret(steps, budget_s)
@@ -95,6 +102,38 @@ def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | No
     if plot is not None:
         moments = [budget_s * share / 50 for share in range(1, 101)]
         _draw({n: [regret(s, m) for m in moments] for n, s in found.items()}, moments, plot)
+
+
+def confirm(recording: Recording, given: argparse.Namespace) -> None:
+    """Search for real, and print each search's regret beside that of its replay."""
+    regret, budget_s = _regret(recording), given.trials * _mean_cost(recording)
+    print(
+        f"{given.trials:g} trainings' worth of CPU-seconds; seeds and starts are the replays' own"
+    )
+    for name in given.strategies:
+        alive, again = [], []
+        for number in range(given.runs):
+            alive.append(search(recording, name, number, rows=given.rows, trials=given.most).steps)
+            again.append(OURS[name](recording, number, 2 * budget_s).steps)
+            moments = (budget_s, 2 * budget_s)
+            shown = [f"{regret([own], m):.4f}" for own in (alive[-1], again[-1]) for m in moments]
+            print(f"{name} {number}: live {shown[0]}, {shown[1]} at twice; replay {shown[2]}, "
+                  f"{shown[3]}", flush=True)  # fmt: skip
+        print(f"{name}: live {regret(alive, budget_s):.4f}, {regret(alive, 2 * budget_s):.4f} at "
+              f"twice; replay {regret(again, budget_s):.4f}, "
+              f"{regret(again, 2 * budget_s):.4f}")  # fmt: skip
+
+
+def _regret(recording: Recording) -> Callable[[Sequence[Steps], float], float]:
+    """Make what gives the mean regret of several searches at a moment, in CPU-seconds."""
+    worths = [recording.value(point, epochs=recording.epochs) for point in _points(recording)]
+    best, median = min(worths), statistics.median(worths)
+
+    def regret(steps: Sequence[Steps], moment_s: float) -> float:
+        shown = [next(at(own, moment_s), max(worths)) for own in steps]
+        return statistics.fmean((worth - best) / (median - best) for worth in shown)
+
+    return regret
 
 
 def _draw(lines: dict[str, list[float]], moments: Sequence[float], plot: Path) -> None:

@@ -42,8 +42,11 @@ class Clock:
     def epoch(self, point: Point, number: int) -> float:
         """Train one epoch, counted from 1; return its validation loss."""
         curve = self.curve(point)
-        self.spent_s += curve.cpu_s[number - 1]
-        loss = curve.val[number - 1]
+        return self.see(point, number, loss=curve.val[number - 1], cost_s=curve.cpu_s[number - 1])
+
+    def see(self, point: Point, number: int, *, loss: float, cost_s: float) -> float:
+        """Take note of an epoch, counted from 1, with its validation loss; return that."""
+        self.spent_s += cost_s
         if loss < self.best:
             self.best, self.worth = loss, self.recording.value(point, epochs=number)
             self.steps.append((self.spent_s, self.worth))
@@ -58,7 +61,7 @@ def ours(name: str) -> Racer:
 
     def race(recording: Recording, number: int, budget_s: float) -> Clock:
         clock = _clock(recording, number)
-        strategy = choose(name, recording.space, start=_start(recording, number), seed=number)
+        strategy = choose(name, recording.space, start=start_of(recording, number), seed=number)
         past: list[Tried] = []
         while clock.spent_s < budget_s:
             found = strategy.suggest(past, most=1)
@@ -138,6 +141,7 @@ OURS: Mapping[str, Racer] = {
     "sobol": ours("sobol"),
     "staged": ours("staged"),
     "tpe": ours("tpe"),
+    "gp": ours("gp"),
     "halving": halving(),
 }
 
@@ -153,7 +157,8 @@ def _clock(recording: Recording, number: int) -> Clock:
     return Clock(recording, seeds[number % len(seeds)])
 
 
-def _start(recording: Recording, number: int) -> Point:
+def start_of(recording: Recording, number: int) -> Point:
+    """Draw what a replay's person begins with, within what the guide says."""
     source = random.Random(number)
     return {
         key: source.choice(STARTS.get(key) or axis.values)
