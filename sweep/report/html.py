@@ -190,8 +190,8 @@ def _spent(results: Results) -> list[KeyFigure]:
     records = results.records.values()
     found = []
     for name, seconds in (
-        ("GPU time", sum(record.gpu_seconds for record in records)),
-        ("CPU time", sum(record.cpu_seconds for record in records)),
+        ("GPU time held", sum(record.gpu_seconds for record in records)),
+        ("CPU time used", sum(record.cpu_seconds for record in records)),
     ):
         if seconds:
             each = show_span(seconds / len(records)) if seconds >= len(records) else "under 1 s"

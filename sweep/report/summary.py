@@ -104,7 +104,7 @@ def headline(results: Results) -> str:
     if results.taken:
         line += f" {results.taken:,} taken over from earlier studies."
     if results.spent != Spent():
-        line += f" Spent: {results.spent}."
+        line += f" Workers held {results.spent}."
     return line
 
 

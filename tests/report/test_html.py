@@ -129,6 +129,15 @@ def test_a_study_without_a_completed_trial_says_why() -> None:
     assert "No trial recorded its epochs." in read
 
 
+def test_the_page_tells_the_time_that_results_used() -> None:
+    records = [replace(completed(i, 0.5), cpu_seconds=90.0, gpu_seconds=60.0) for i in range(2)]
+
+    read = text_of(page(make_results(make_trials({"a": [1, 2]}), by_trial(*records))))
+
+    assert "CPU time used3 min" in read
+    assert "GPU time held2 min" in read
+
+
 def test_a_study_without_any_record_has_a_page() -> None:
     assert "2 pending" in text_of(page(make_results(make_trials({"a": [1, 2]}), {})))
 

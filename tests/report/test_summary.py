@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from report_builders import (
     make_trials,
 )
 
+from sweep.plan.budget import Spent
 from sweep.plan.trial import Record, Trial
 from sweep.report.results import Results
 from sweep.report.summary import reason_lines, summarize, text
@@ -149,6 +151,14 @@ def test_twins_are_counted_beside_the_trained_trials() -> None:
     shown = text(summarize(wide_study(), title="s"))
 
     assert "96 trials: 96 completed. 32 more share a result with one" in shown
+
+
+def test_what_workers_held_is_told_as_that() -> None:
+    spent = Spent(cpu_s=7200.0, wasted_cpu_s=1800.0)
+
+    shown = text(summarize(replace(wide_study(), spent=spent), title="s"), width=200)
+
+    assert "Workers held 2 CPU-hours (30 CPU-minutes of them lost)." in shown
 
 
 def test_many_trials_of_one_reason_are_named_by_the_first() -> None:
