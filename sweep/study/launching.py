@@ -28,7 +28,7 @@ from sweep.study.going_on import how_to_go_on, who
 from sweep.study.offering import Offerer
 from sweep.study.opening import add_round, open_study
 from sweep.study.outline import Outline
-from sweep.study.rendering import render
+from sweep.study.rendering import check_settings, render
 from sweep.study.requesting import (
     Request,
     outline_of,
@@ -140,6 +140,8 @@ def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -
     files = Files(cache_folder(request.env), store)
     request = reading_shipped(request, files)
     plan = outline_of(request, site=site)
+    if site.settings is not None:
+        check_settings(site.settings, packs=len(plan.round.packs))
     shipment = pack_up_for(request, store=store, files=files)
     facts = {"data": dict(plan.data), **shipment.facts}
     study = study_of(request, facts=facts, site=site)

@@ -61,6 +61,14 @@ def render(settings: JobSettings, work: Work) -> Body:
     )
 
 
+def check_settings(settings: JobSettings, *, packs: int) -> None:
+    """Render a Job of so many packs for nobody.
+
+    Raises BadInput for what the API would refuse, as `render` does.
+    """
+    job(replace(settings, packs=packs, max_ends=1))
+
+
 def lanes(resources: Resources) -> int:
     """Count the trials that one pod trains at a time."""
     try:

@@ -60,6 +60,23 @@ def test_what_the_server_would_refuse_is_told_by_the_plan_and_by_the_command(
     assert on_cluster.jobs() == []
 
 
+@pytest.mark.parametrize(
+    ("word", "because"),
+    [
+        ("hydra.launcher.resources.memory='4 GB'", "resources.memory=4 GB: not a quantity"),
+        ("hydra.launcher.parallelism=100001", "a Job runs at most 100,000 pods at once"),
+        ("hydra.launcher.resources.gpu_resource=mig-1g.10gb", "gpu_resource=mig-1g.10gb: not"),
+    ],
+)
+def test_what_no_job_can_have_is_refused_before_anything_is_written(
+    on_cluster: OnCluster, word: str, because: str
+) -> None:
+    ended = on_cluster.place.multirun(*QUICK, word)
+
+    assert_refused(ended, because=because)
+    assert on_cluster.place.store.folders() == []
+
+
 @pytest.mark.parametrize("store", ["here", "file:///here"])
 def test_a_store_that_no_pod_sees_is_refused(on_cluster: OnCluster, store: str) -> None:
     wrong = f"hydra.launcher.store={store}"
