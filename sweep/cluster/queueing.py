@@ -71,16 +71,17 @@ class Places:
     _path: str | None = None
 
     def ask(self, *, now: float) -> int | None:
-        """Count the Jobs of its queue that come first; None where it is not time, or not known."""
+        """Count the Jobs that come first; None where it is not time, or not known."""
         if now < self._next:
             return None
         self._next = now + ASK_EVERY_S
         try:
             self._path = self._path or self._find()
             found = self.api.get(self._path, timeout_s=ANSWER_S)
-        except Refused:  # it has no such API, or we may not ask it
-            self._next = math.inf
-            return None
+        except Refused as error:
+            if self._path is None or error.status != 404:  # no such API, or not for us to ask
+                self._next = math.inf
+            return None  # else the queue is not there yet
         except Away:
             return None
         return place_of(found, uid=self.uid)
@@ -91,11 +92,14 @@ class Places:
 
 
 def place_of(summary: Body, *, uid: str) -> int | None:
-    """Read how many Workloads of a queue come before that of a Job; None where it is not there."""
+    """Read how many Workloads come before that of a Job; None where it is not there.
+
+    Those that share the quota count, whichever LocalQueue they were given to.
+    """
     for workload in summary.get("items") or ():
         owners = workload["metadata"].get("ownerReferences") or ()
         if any(owner.get("uid") == uid for owner in owners):
-            return int(workload.get("positionInLocalQueue", 0))
+            return int(workload.get("positionInClusterQueue", 0))
     return None
 
 

@@ -67,7 +67,7 @@ def test_the_place_in_the_queue_is_told_and_told_again_once_it_changes() -> None
 def test_a_job_s_place_is_that_of_the_workload_which_it_owns() -> None:
     def pending(uid: str, place: int) -> dict[str, Any]:
         owned = {"metadata": {"name": "w", "ownerReferences": [{"kind": "Job", "uid": uid}]}}
-        return {**owned, "positionInLocalQueue": place, "positionInClusterQueue": 7}
+        return {**owned, "positionInLocalQueue": 7, "positionInClusterQueue": place}
 
     summary = {"items": [pending("a", 0), pending("b", 1), {"metadata": {"name": "alone"}}]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import pytest
 from clients import finish
@@ -13,7 +14,9 @@ from testbed.control import ControlPlane
 from testbed.kueue import Kueue
 from testbed.levers import killed
 from testbed.waiting import until
+from testbed.workloads import make_job, make_pod
 
+from sweep.plan.manifest import QUEUE_LABEL
 from sweep.plan.trial import State
 
 pytestmark = [pytest.mark.kueue, pytest.mark.slow]
@@ -27,6 +30,14 @@ FOUR = (
 )
 ROOM = {"cpu": "2", "memory": "8Gi"}
 NO_ROOM = {"cpu": "1", "memory": "8Gi"}
+
+
+def filling(*, queue: str) -> dict[str, Any]:
+    """Build a Job that takes all of a queue's quota, and ends by being deleted."""
+    pod = make_pod(plays="hang", resources=ROOM, grace_s=0)
+    job = make_job(pod, name="filling", suspend=True)
+    job["metadata"]["labels"] = {QUEUE_LABEL: queue}
+    return job
 
 
 def line_with(words: str, of: subprocess.Popen[str]) -> str:
@@ -112,6 +123,57 @@ def test_the_second_study_waits_for_the_first(on_cluster: OnCluster, kueue: Kueu
 
     assert not pods_of_the_second
     assert codes == (0, 0)
+
+
+def test_studies_in_line_are_told_their_place_by_the_role_s_rights(
+    on_cluster: OnCluster, kueue_with_places: Kueue, control_plane: ControlPlane
+) -> None:
+    kueue = kueue_with_places
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=ROOM)
+    kueue.share_queue("team", namespace=on_cluster.namespace, name="others")
+    on_cluster.batch.create_namespaced_job(on_cluster.namespace, filling(queue="others"))
+    until(
+        lambda: on_cluster.batch.read_namespaced_job("filling", on_cluster.namespace),
+        holds=lambda job: job.status.active,
+    )
+
+    second = on_cluster.place.start(*FOUR, "epoch_s=0", study="second")
+    place_of_the_second = line_with("before it", second)
+    elsewhere = [word.replace("queue=team", "queue=others") for word in FOUR]
+    third = on_cluster.place.start(*elsewhere, "epoch_s=0", study="third")
+    place_of_the_third = line_with("before it", third)
+    on_cluster.batch.delete_namespaced_job(
+        "filling", on_cluster.namespace, propagation_policy="Foreground"
+    )
+    codes = finish(second).code, finish(third).code
+
+    assert "waits in queue team, none before it: " in place_of_the_second
+    assert "waits in queue others, 1 other before it: " in place_of_the_third
+    assert codes == (0, 0)
+    folder = control_plane.bed.folder / "audit"
+    found = asked_by(folder, namespace=on_cluster.namespace, account="sweep-submitter")
+    of_places = {
+        (each.resource, each.verb, each.code)
+        for each in found
+        if each.group == "visibility.kueue.x-k8s.io" and each.resource.startswith("localqueues")
+    }
+    assert of_places == {("localqueues/pendingworkloads", "get", 200)}
+
+
+def test_in_a_queue_that_is_made_later_the_place_is_told_too(
+    on_cluster: OnCluster, kueue_with_places: Kueue
+) -> None:
+    kueue = kueue_with_places
+    waiting = on_cluster.place.start(*FOUR, "epoch_s=0")
+    without_queue = line_with("waits in queue team", waiting)
+
+    kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
+    with_queue = line_with("before it", waiting)
+    kueue.set_quota("team", namespace=on_cluster.namespace, quota=ROOM)
+
+    assert "before it" not in without_queue
+    assert "none before it" in with_queue
+    assert finish(waiting).code == 0
 
 
 def test_cancel_ends_the_pods_and_nothing_resumes_them(on_cluster: OnCluster, kueue: Kueue) -> None:

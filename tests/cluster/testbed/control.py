@@ -24,6 +24,7 @@ from testbed.processes import Process, free_port
 
 SERVICES = "10.96.0.0/16"
 KUBERNETES_SERVICE = "10.96.0.1"  # the first of them
+FRONT_PROXY = "front-proxy-client"
 ISSUER = "https://kubernetes.default.svc"
 NODE_GRACE_S = 16  # of silence before NotReady; 50 by default, 8 flaps on a busy machine
 TOLERATION_S = 3  # then its pods are deleted; 300 by default
@@ -46,6 +47,7 @@ class ControlPlane:
         self._flags = flags or {}
         self._program = binary("kube")
         self.authority: Authority = make_authority(self.folder / "pki")
+        self._front = make_authority(self.folder / "front-proxy")
         self._account_keys = write_key_pair(self.folder / "pki", "accounts")
         self._etcd_url = f"http://127.0.0.1:{free_port()}"
         self.kubeconfig: Path = self.kubeconfig_for("admin", groups=["system:masters"])
@@ -108,12 +110,12 @@ class ControlPlane:
         token = self.token(namespace, account)
         return self._kubeconfig(f"{namespace}-{account}", who=token, namespace=namespace)
 
-    def token(self, namespace: str, account: str) -> str:
+    def token(self, namespace: str, account: str, *, valid_s: int = 3600) -> str:
         """Ask the API server for a service account's token."""
         from kubernetes import client, config
 
         with config.new_client_from_config(str(self.kubeconfig)) as connection:
-            request = {"spec": {"expirationSeconds": 3600}}
+            request = {"spec": {"expirationSeconds": valid_s}}
             answer = client.CoreV1Api(connection).create_namespaced_service_account_token(
                 account, namespace, request
             )
@@ -173,8 +175,22 @@ class ControlPlane:
             "--enable-admission-plugins=PodNodeSelector",  # so that a namespace can name its nodes
             f"--default-not-ready-toleration-seconds={TOLERATION_S}",
             f"--default-unreachable-toleration-seconds={TOLERATION_S}",
+            *self._front_flags(),
             ready=f"{self.server}/readyz",
         )
+
+    def _front_flags(self) -> list[str]:
+        """Let the API server say on whose behalf it asks the servers behind it (an APIService)."""
+        proxy = self._front.issue(FRONT_PROXY, common_name=FRONT_PROXY)
+        return [
+            f"--requestheader-client-ca-file={self._front.own.certificate}",
+            f"--requestheader-allowed-names={FRONT_PROXY}",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy.certificate}",
+            f"--proxy-client-key-file={proxy.key}",
+        ]
 
     def _controllers(self) -> Process:
         port = free_port()

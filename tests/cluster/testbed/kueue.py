@@ -5,30 +5,37 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import yaml
 
-from testbed.binaries import binary
 from testbed.control import HEALTH_S, ControlPlane
+from testbed.kueue_ground import VISIBILITY_PORT, Ground, stand_alone, stand_among_others
 from testbed.kueue_objects import (
+    ACCOUNT,
     NAMESPACE,
     SECRET,
+    SERVICE,
+    VISIBILITY_SERVICE,
     configuration,
     definitions,
     module_folder,
     service,
+    visibility,
     webhooks,
 )
-from testbed.processes import Process, free_port
+from testbed.processes import Process
 from testbed.waiting import until
 
 GROUP, VERSION = "kueue.x-k8s.io", "v1beta2"
 FRAMEWORKS = ("batch/job",)
 FLAVOR = "any"
 CERTIFICATES = ("ca.crt", "tls.crt", "tls.key")
+RBAC = "rbac.authorization.k8s.io"
+TOKEN_S = 24 * 3600  # longer than any session of tests
 READY_S = 90.0  # Kueue looks for its certificates at growing intervals
 Body = dict[str, Any]
 
@@ -42,18 +49,27 @@ class Kueue:
     def __init__(self, control: ControlPlane) -> None:
         self.control = control
         self.folder = control.bed.folder / "kueue"
-        self._webhook_port = free_port()
+        self._ground = self._stand()
         self.process = self._process()
 
     def start(self) -> Kueue:
         """Install its objects and start it; return once queues can be made."""
         self._install()
+        if self.tells_places:
+            self._log_in()
         self.process.start(wait=False)
         self._hand_over_certificates()
         self.process.wait_ready()
+        if self.tells_places:
+            self._serve_places()
         flavor = _typed("ResourceFlavor", {"metadata": {"name": FLAVOR}})
         self._custom.create_cluster_custom_object(GROUP, VERSION, "resourceflavors", flavor)
         return self
+
+    @property
+    def tells_places(self) -> bool:
+        """Tell whether its visibility API is there, which takes root."""
+        return self._ground.alone
 
     def stop(self) -> None:
         """Kill it; what it knew stays with the control plane."""
@@ -70,7 +86,11 @@ class Kueue:
             "clusterqueues",
             _typed("ClusterQueue", _cluster_queue(name, namespace, quota)),
         )
-        local = {"metadata": {"name": name}, "spec": {"clusterQueue": _whole(name, namespace)}}
+        self.share_queue(name, namespace=namespace, name=name)
+
+    def share_queue(self, of: str, *, namespace: str, name: str) -> None:
+        """Give a queue's ClusterQueue one more LocalQueue."""
+        local = {"metadata": {"name": name}, "spec": {"clusterQueue": _whole(of, namespace)}}
         self._custom.create_namespaced_custom_object(
             GROUP, VERSION, namespace, "localqueues", _typed("LocalQueue", local)
         )
@@ -119,8 +139,8 @@ class Kueue:
         core = client.CoreV1Api(self._client)
         core.create_namespace({"metadata": {"name": NAMESPACE}})
         core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": SECRET}})
-        core.create_namespaced_service(NAMESPACE, service())
-        module, port = module_folder(), self._webhook_port
+        core.create_namespaced_service(NAMESPACE, service(SERVICE, address=self._name))
+        module, port = module_folder(), self._ground.webhook_port
         extensions = client.ApiextensionsV1Api(self._client)
         for body in definitions(module, port=port):
             # Its answer is as long as the definition, and nobody reads it.
@@ -141,31 +161,79 @@ class Kueue:
             within_s=READY_S,
         )
         for name in CERTIFICATES:
-            file = self.folder / "certificates" / name
+            file = self._files / name
             file.touch(mode=0o600)
             file.write_bytes(base64.b64decode(secret[name]))
 
+    def _log_in(self) -> None:
+        """Make its service account, which may do everything."""
+        from kubernetes import client
+
+        account = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": ACCOUNT}
+        role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
+        core = client.CoreV1Api(self._client)
+        core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": ACCOUNT}})
+        client.RbacAuthorizationV1Api(self._client).create_cluster_role_binding(
+            {"metadata": {"name": ACCOUNT}, "roleRef": role, "subjects": [account]}
+        )
+        token = self.control.token(NAMESPACE, ACCOUNT, valid_s=TOKEN_S)
+        self._ground.log_in(self.control, token=token)
+
+    def _serve_places(self) -> None:
+        """Have the API server pass on questions for places; return once it does."""
+        from kubernetes import client
+
+        named = service(VISIBILITY_SERVICE, address=self._name)
+        client.CoreV1Api(self._client).create_namespaced_service(NAMESPACE, named)
+        registration = client.ApiregistrationV1Api(self._client)
+        bodies = list(visibility(module_folder(), port=VISIBILITY_PORT))
+        for body in bodies:
+            registration.create_api_service(body)
+        for body in bodies:
+            until(
+                lambda name=body["metadata"]["name"]: registration.read_api_service(name).status,
+                holds=lambda status: any(
+                    each.type == "Available" and each.status == "True"
+                    for each in status.conditions or ()
+                ),
+                within_s=READY_S,
+            )
+
+    @property
+    def _name(self) -> str:
+        return self._ground.address if self.tells_places else "localhost"
+
+    def _stand(self) -> Ground:
+        if self.control.bed.bridge is None:
+            return stand_among_others(self.control)
+        return stand_alone(self.control, root=self.folder / "root")
+
     def _process(self) -> Process:
-        health = free_port()
-        certificates = self.folder / "certificates"
-        certificates.mkdir(parents=True)
-        file = self.folder / "configuration.yaml"
+        ground = self._ground
+        self._files.mkdir(parents=True)
+        file = self._files / "configuration.yaml"
         body = configuration(
-            health_port=health,
-            webhook_port=self._webhook_port,
-            certificates=certificates,
+            address=ground.address,
+            health_port=ground.health_port,
+            webhook_port=ground.webhook_port,
+            certificates=ground.seen(self._files),
             frameworks=FRAMEWORKS,
+            tells_places=self.tells_places,
         )
         file.write_text(yaml.safe_dump(body))
-        kubeconfig = self.control.kubeconfig_for("kueue", groups=["system:masters"])
         return Process(
             "kueue",
-            [str(binary("kueue")), f"--config={file}"],
+            [*ground.command, f"--config={ground.seen(file)}"],
             self.control.bed.folder,
-            env={"KUBECONFIG": str(kubeconfig)},
-            ready=lambda: _well(f"http://127.0.0.1:{health}/readyz"),
+            env=ground.env,
+            ready=lambda: _well(f"http://{ground.address}:{ground.health_port}/readyz"),
             ready_s=READY_S,
         )
+
+    @property
+    def _files(self) -> Path:
+        root = self._ground.root if self._ground.alone else self.folder
+        return root / "configured"
 
 
 def _cluster_queue(name: str, namespace: str, quota: Mapping[str, str]) -> Body:

@@ -26,3 +26,11 @@ def kueue(_one_kueue: Kueue) -> Iterator[Kueue]:
     """Let a test add queues, which are removed after it."""
     yield _one_kueue
     _one_kueue.remove_queues()
+
+
+@pytest.fixture
+def kueue_with_places(kueue: Kueue) -> Kueue:
+    """Ask for a Kueue whose visibility API answers."""
+    if not kueue.tells_places:
+        pytest.skip("Kueue's visibility API takes a network of its own: root, and iproute2")
+    return kueue

@@ -17,6 +17,8 @@ from testbed.errors import BedError
 MODULE = "sigs.k8s.io/kueue"
 NAMESPACE = "kueue-system"
 SERVICE, SECRET = "kueue-webhook-service", "kueue-webhook-server-cert"  # Kueue's names for them
+VISIBILITY_SERVICE = "kueue-visibility-server"
+ACCOUNT = "kueue-controller-manager"
 PREFIX = "kueue-"  # as its kustomization names what the manifests leave short
 CONVERTED = ("clusterqueues", "cohorts", "localqueues", "multikueueclusters", "workloads")
 HOOKED = ("jobs", "clusterqueues", "cohorts", "resourceflavors", "workloads")  # as configured
@@ -66,29 +68,44 @@ def webhooks(module: Path, *, port: int) -> list[Body]:
     return bodies
 
 
-def service() -> Body:
-    """Give the Service by which the API server finds the webhooks: another name of this machine."""
+def service(name: str, *, address: str) -> Body:
+    """Give a Service by which the API server finds Kueue: another name of where it is."""
     return {
-        "metadata": {"name": SERVICE},
-        "spec": {"type": "ExternalName", "externalName": "localhost"},
+        "metadata": {"name": name},
+        "spec": {"type": "ExternalName", "externalName": address},
     }
 
 
+def visibility(module: Path, *, port: int) -> Iterator[Body]:
+    """Give the APIServices by which the API server passes on what Kueue is asked for places."""
+    folder = module / "config" / "components" / "visibility"
+    for file in sorted(folder.glob("apiservice_*.yaml")):
+        (body,) = _documents(file)
+        body["spec"]["service"] |= {"name": VISIBILITY_SERVICE, "port": port}
+        yield body
+
+
 def configuration(
-    *, health_port: int, webhook_port: int, certificates: Path, frameworks: Sequence[str]
+    *,
+    address: str,
+    health_port: int,
+    webhook_port: int,
+    certificates: Path,
+    frameworks: Sequence[str],
+    tells_places: bool,
 ) -> Body:
     """Give the configuration file of Kueue's manager."""
     return {
         "apiVersion": "config.kueue.x-k8s.io/v1beta2",
         "kind": "Configuration",
-        "health": {"healthProbeBindAddress": f"127.0.0.1:{health_port}"},
+        "health": {"healthProbeBindAddress": f"{address}:{health_port}"},
         "metrics": {"bindAddress": "0"},  # none
-        "webhook": {"host": "127.0.0.1", "port": webhook_port, "certDir": str(certificates)},
+        "webhook": {"host": address, "port": webhook_port, "certDir": str(certificates)},
         "leaderElection": {"leaderElect": False},
         "clientConnection": {"qps": 200, "burst": 400},
         "integrations": {"frameworks": list(frameworks)},
-        # Listens on a port that cannot be chosen, so that two beds could not stand side by side.
-        "featureGates": {"VisibilityOnDemand": False},
+        # Listens on a port that cannot be chosen, which two beds could not share.
+        "featureGates": {"VisibilityOnDemand": tells_places},
     }
 
 

@@ -1,4 +1,4 @@
-"""Give a node a network of its own, joined to its bed's bridge by one link."""
+"""Give a part of the bed a network of its own, joined to the bed's bridge by one link."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ MOST_NODES = 7
 POD_PREFIX = 27  # of the bed's /24: one eighth for the machine and the nodes, one for each's pods
 
 
-@dataclass(frozen=True, slots=True)
-class NodeNetwork:
-    """Where a node and its pods live, and how the machine reaches them."""
+@dataclass(frozen=True)
+class Network:
+    """Where a part of the bed lives, and how the machine reaches it."""
 
     name: str  # of the network namespace
-    link: str  # the machine's end; the node's is eth0
+    link: str  # the machine's end; the other is eth0
     bridge: str
     gateway: IPv4Address  # the bridge's address
     address: IPv4Address
-    pods: IPv4Network
 
     @property
     def entered(self) -> list[str]:
@@ -34,6 +33,25 @@ class NodeNetwork:
         `ip netns exec` would mount a fresh /sys, which hides the cgroups.
         """
         return ["nsenter", f"--net=/run/netns/{self.name}"]
+
+
+@dataclass(frozen=True)
+class NodeNetwork(Network):
+    """Where a node lives, and its pods."""
+
+    pods: IPv4Network
+
+
+def plan_alone(bed: str, *, bridge: Bridge) -> Network:
+    """Choose name and address for what is no node, the one process of its network."""
+    gateway = IPv4Address(bridge.address)
+    return Network(
+        name=f"{bed}-alone",
+        link=f"{bridge.name}a",
+        bridge=bridge.name,
+        gateway=gateway,
+        address=gateway + MOST_NODES + 1,
+    )
 
 
 def plan_network(bed: str, *, bridge: Bridge, place: int) -> NodeNetwork:
@@ -57,6 +75,15 @@ def plan_network(bed: str, *, bridge: Bridge, place: int) -> NodeNetwork:
 
 def make_network(network: NodeNetwork, *, run: Path, others: Sequence[NodeNetwork]) -> None:
     """Make the namespace and its link, and routes between its pods, the machine and the others'."""
+    join(network, run=run)
+    _route(network)
+    for other in others:
+        _route(network, inside=other.name)
+        _route(other, inside=network.name)
+
+
+def join(network: Network, *, run: Path) -> None:
+    """Make the namespace and its link to the bridge."""
     note(run, "netns", network.name)
     note(run, "links", network.link)
     _ip("netns", "add", network.name)
@@ -67,10 +94,6 @@ def make_network(network: NodeNetwork, *, run: Path, others: Sequence[NodeNetwor
     _ip(*inside, "address", "add", f"{network.address}/24", "dev", "eth0")
     _ip(*inside, "link", "set", "eth0", "up")
     _ip(*inside, "route", "add", "default", "via", str(network.gateway))
-    _route(network)
-    for other in others:
-        _route(network, inside=other.name)
-        _route(other, inside=network.name)
 
 
 def unplug(network: NodeNetwork) -> None:
@@ -83,7 +106,7 @@ def plug(network: NodeNetwork) -> None:
     _ip("link", "set", network.link, "up")
 
 
-def remove_network(network: NodeNetwork) -> None:
+def remove_network(network: Network) -> None:
     """Remove the namespace and with it the link; routes to it end with the bridge."""
     for words in (("link", "del", network.link), ("netns", "del", network.name)):
         with suppress(BedError):  # gone already, or never made
