@@ -28,6 +28,15 @@ class Rungs:
     until: float | None = None  # UTC seconds after which nothing new begins
 
 
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """One bracket of a search by halving, with the configurations that climb it."""
+
+    rungs: tuple[int, ...]  # epochs; the last is the whole training
+    factor: int  # of those that reach a rung one in so many goes on
+    units: tuple[tuple[int, ...], ...]  # trials of each configuration, one a seed
+
+
 @dataclass(slots=True)
 class Marks:
     """What the keys below rungs/ say; objects are written once, and never change."""

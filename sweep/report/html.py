@@ -29,7 +29,7 @@ from sweep.report.results import Results
 from sweep.report.rungs import rung_table
 from sweep.report.summary import headline, verdict
 from sweep.report.table import Table, isolation_table, leaderboard_table
-from sweep.report.telling import ended, tell
+from sweep.report.telling import ended, intro, tell
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -92,6 +92,7 @@ def _given(contents: Contents) -> dict[str, Any]:
         "selection": summary.selection,
         "findings": summary.findings,
         "stages": tell(results),
+        "decided_by": intro(results),
         "ended": ended(results),
         "strategy": results.strategy,
         "importance": _bars(contents.importance, board),

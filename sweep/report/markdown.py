@@ -83,10 +83,11 @@ def _story(contents: Contents) -> str:
         lines.append(f"**{_plain(stage.name)}**\n")
         for step in stage.steps:
             told = [f"{item.name} {item.score}" for item in step.evidence]
-            why = f" Evidence: {'; '.join(told)}." if told else ""
+            named = "Evidence" if step.guide else "Best"
+            why = f" {named}: {'; '.join(told)}." if told else ""
             numbers = f" ({step.numbers})" if step.numbers else ""
-            guide = f"“{step.guide}” ({step.section})"
-            lines.append(f"- {_plain(f'{step.decided}{numbers}. {guide}{why}')}")
+            guide = f" “{step.guide}” ({step.section})" if step.guide else ""
+            lines.append(f"- {_plain(f'{step.decided}{numbers}.{guide}{why}')}")
         lines.append("")
     if lines and ended(results):
         lines.append(_plain(f"It ended: {ended(results)}."))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sweep.plan.budget import Spent
+from sweep.plan.rungs import Ladder
 from sweep.plan.story import Story
 from sweep.plan.trial import Record, Value
 from sweep.report.baselines import Baseline
@@ -28,6 +29,7 @@ class Results:
     spent: Spent = field(default_factory=Spent)  # by all attempts, lost ones included
     strategy: str = "grid"  # what chose the trials
     story: Story | None = None  # what it decided, where it decided anything
+    ladders: Sequence[Ladder] = ()  # that trials climbed, in a search by halving
     notes: Sequence[str] = ()  # what the data cannot tell, whatever is tried
 
     @property

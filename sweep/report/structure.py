@@ -7,7 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from sweep.plan.rungs import Ladder
 from sweep.plan.trial import Value
+from sweep.report.climbing import find_landings
 from sweep.report.contents import Contents
 from sweep.report.drawing.values import MOST
 from sweep.report.isolation import has_effect
@@ -58,6 +60,7 @@ def structure(contents: Contents) -> dict[str, Value]:
             for prices in contents.prices
         },
         "rungs": [_rung(rung) for rung in contents.rungs],
+        "ladders": [_ladder(ladder, results) for ladder in results.ladders],
         "not_completed": [asdict(reason) for reason in summary.reasons],
         "repeat": {"study": background.command, "winner": background.winner},
         "facts": dict(background.facts),
@@ -92,6 +95,20 @@ def _rung(rung: Rung) -> dict[str, Value]:
         "best": rung.best,
         "trials": list(own.trials) if own else [],
     }
+
+
+def _ladder(ladder: Ladder, results: Results) -> list[dict[str, Value]]:
+    landings = find_landings(ladder, board=results.board, records=results.records)
+    return [
+        {
+            "epoch": item.epoch,
+            "entered": item.entered,
+            "fates": dict(item.fates),
+            "best": item.best,
+            "trials": list(item.configuration.trials) if item.configuration else [],
+        }
+        for item in landings
+    ]
 
 
 def _finite(value: Value) -> Value:

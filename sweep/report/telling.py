@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from sweep.plan.story import Decided
 from sweep.plan.trial import Value
+from sweep.report.climbing import find_landings, sentence
 from sweep.report.formats import count, decimals, show_score, show_value
 from sweep.report.results import Results
+from sweep.report.table import settings
 from sweep.report.varied import short_names
 
 SHORT = 12  # decisions told where there is little room: the first and the last
@@ -30,7 +32,7 @@ class Step:
 
     stage: str
     decided: str
-    guide: str  # the guide's own words
+    guide: str  # the guide's own words; empty where no sentence of it decided
     section: str  # where it says so
     evidence: tuple[Evidence, ...]
     numbers: str  # what else it rests on
@@ -46,7 +48,7 @@ class Stage:
 
 
 def tell(results: Results) -> list[Stage]:
-    """Tell the whole story, stage by stage; empty where nothing was decided by the guide."""
+    """Tell the whole story, stage by stage; empty where nothing was decided on the way."""
     stages: list[Stage] = []
     for step in steps(results):
         if stages and stages[-1].name == step.stage:
@@ -57,9 +59,20 @@ def tell(results: Results) -> list[Stage]:
 
 
 def steps(results: Results) -> list[Step]:
-    """Tell every decision, in the order in which they were made."""
-    story = results.story
-    return [] if story is None else [_step(item, results) for item in story.decisions]
+    """Tell every decision, in the order in which they were made; then rung by rung, bottom up."""
+    decisions = results.story.decisions if results.story else ()
+    return [*(_step(item, results) for item in decisions), *_climbed(results)]
+
+
+def intro(results: Results) -> str:
+    """Say how the strategy decides."""
+    score = results.board.objective
+    if not results.ladders:
+        return f"in the guide's own words, and the scores ({score}) that each decision rests on"
+    return (
+        f"rung by rung: of the trials that reach one, the best in {results.ladders[0].factor} by "
+        f"{score} go on, some before the others have come"
+    )
 
 
 def ended(results: Results) -> str:
@@ -69,12 +82,44 @@ def ended(results: Results) -> str:
 
 def in_short(results: Results) -> list[str]:
     """Tell the story in few lines, with the guide's sections alone; what is left out is counted."""
-    lines = [f"{step.stage}: {step.decided} ({step.section})" for step in steps(results)]
+    lines = [_line(step) for step in steps(results)]
     if len(lines) > SHORT:
         half = SHORT // 2
         left = count(len(lines) - SHORT, "further decision")
         lines = [*lines[:half], f"... {left} ...", *lines[-half:]]
     return lines
+
+
+def _line(step: Step) -> str:
+    if step.section:
+        return f"{step.stage}: {step.decided} ({step.section})"
+    best = "".join(f"; best {item.score} with {item.name}" for item in step.evidence)
+    return f"{step.stage}: {step.decided}{best}"
+
+
+def _climbed(results: Results) -> list[Step]:
+    """Tell what became of the trials at each rung of a search by halving."""
+    board, found = results.board, []
+    places = decimals(board.best.mean if board.best else None)
+    for number, ladder in enumerate(results.ladders, start=1):
+        bracket = f"bracket {number}, " if len(results.ladders) > 1 else ""
+        landings = find_landings(ladder, board=board, records=results.records)
+        for rung, landing in enumerate(landings, start=1):
+            own = landing.configuration
+            name = f"{settings(own, board)} ({_which(own.trials)})" if own else ""
+            best = Evidence(name, show_score(landing.best, places=places), best=True)
+            found.append(
+                Step(
+                    stage=f"{bracket}rung {rung}: {count(landing.epoch, 'epoch')}",
+                    decided=sentence(landing),
+                    guide="",
+                    section="",
+                    evidence=(best,) if own else (),
+                    numbers="",
+                    begun=None,
+                )
+            )
+    return found
 
 
 def _step(item: Decided, results: Results) -> Step:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sweep.plan.rungs import Marks, Rungs, Step
+from sweep.plan.rungs import Ladder, Marks, Rungs, Step
 from sweep.search.brackets import bracket_of
 from sweep.search.halving import Bracket, Reached, Standing, decided, promotions, pruned
 
@@ -187,6 +187,16 @@ class Picture:
 
     def _units(self, number: int) -> list[int]:
         return [p for p in range(len(self.rungs.units)) if self._bracket_of(p) == number]
+
+
+def ladders(rungs: Rungs) -> tuple[Ladder, ...]:
+    """Say which configurations climb which bracket; a bracket that none climbs is left out."""
+    units: list[list[tuple[int, ...]]] = [[] for _ in rungs.brackets]
+    places = _shares(rungs.brackets, rungs.factor, len(rungs.units))
+    for place, unit in zip(places, rungs.units, strict=True):
+        units[place].append(unit)
+    pairs = zip(rungs.brackets, units, strict=True)
+    return tuple(Ladder(own, rungs.factor, tuple(climb)) for own, climb in pairs if climb)
 
 
 @cache

@@ -112,6 +112,7 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         strategy=search.strategy if search else _unnamed_strategy(state),
         notes=tuple(map(str, state.study.facts.get("notes") or ())),
         story=read_story(state.place, trials=len(state.trials)) if search else None,
+        ladders=state.ladders,
     )
 
 

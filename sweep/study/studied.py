@@ -9,10 +9,12 @@ from sweep.plan import layout
 from sweep.plan.contest import Contest, contest_from_bytes
 from sweep.plan.facets import Flat
 from sweep.plan.round import Base, Round, Study, all_trials
+from sweep.plan.rungs import Ladder
 from sweep.plan.selection import Selection, selection_from_bytes
 from sweep.plan.trial import Record, Trial
 from sweep.report.leaderboard import Leaderboard, rank
 from sweep.schema import flatten
+from sweep.search.climbing import ladders
 from sweep.store import Store
 from sweep.study.reading import Reader
 from sweep.tracking.info import Purpose
@@ -29,6 +31,7 @@ class Studied:
     reader: Reader
     selection: Selection | None = None  # what fresh seeds confirm
     aside: frozenset[int] = frozenset()  # trials of a gate, which do not compete
+    ladders: tuple[Ladder, ...] = ()  # that trials climb, in a search by halving
 
     @property
     def records(self) -> Mapping[int, Record]:
@@ -67,6 +70,7 @@ def studied(place: Store, study: Study, rounds: Sequence[Round]) -> Studied:
         reader=reader,
         selection=read_selection(place),
         aside=contest_trials(place),
+        ladders=_ladders(rounds),
     )
 
 
@@ -82,6 +86,7 @@ def grown(state: Studied, rounds: Sequence[Round]) -> Studied:
         reader=state.reader,
         selection=read_selection(state.place),
         aside=contest_trials(state.place),
+        ladders=_ladders(rounds),
     )
 
 
@@ -130,3 +135,9 @@ def contest_trials(place: Store) -> frozenset[int]:
     """Name the trials of a study's gate."""
     contest = read_contest(place)
     return contest.numbers if contest else frozenset()
+
+
+def _ladders(rounds: Sequence[Round]) -> tuple[Ladder, ...]:
+    """Read the newest rungs: rounds that go on with a search hold those of all its trials."""
+    known = [round_.rungs for round_ in rounds if round_.rungs is not None]
+    return ladders(known[-1]) if known else ()
