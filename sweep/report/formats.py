@@ -10,6 +10,7 @@ from sweep.plan.trial import Value
 
 DIGITS = 4  # significant digits of the best score
 MOST_DECIMALS = 6
+FLOP_UNITS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"))
 
 
 def show_value(value: Value) -> str:
@@ -49,6 +50,18 @@ def show_price(price: float) -> str:
     if price >= 1e9:
         return f"{price:.3g}"
     return f"{price:,.0f}" if price >= 100 or price == int(price) else f"{price:.3g}"
+
+
+def flop_unit(most: float) -> tuple[float, str]:
+    """Choose the unit in which so many floating-point operations are read: its size, its name."""
+    found = (unit for unit in FLOP_UNITS if most >= unit[0])
+    return next(found, (1e6, "MFLOP"))
+
+
+def show_flop(flop: float) -> str:
+    """Write a number of floating-point operations in their unit, with three digits."""
+    size, unit = flop_unit(flop)
+    return f"{flop / size:.3g} {unit}"
 
 
 def show_span(seconds: float) -> str:

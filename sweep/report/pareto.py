@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweep.plan.trial import Record, State
-from sweep.report.formats import decimals, show_price, show_score
+from sweep.report.formats import decimals, flop_unit, show_price, show_score
 from sweep.report.leaderboard import Configuration, Leaderboard, cost
 from sweep.report.table import Column, Table, settings
 
@@ -37,17 +37,18 @@ class Prices:
 def find_prices(board: Leaderboard, *, records: Mapping[int, Record]) -> list[Prices]:
     """Price the ranked configurations by every measure that records have.
 
-    GPU seconds where a GPU was held, CPU seconds otherwise; then the network's parameters, and the
-    floating-point operations of its training. A measure by which all cost the same is left out.
+    GPU seconds where a GPU was held, CPU seconds otherwise; then the floating-point operations of
+    its training, and the network's parameters. A measure by which all cost the same is left out.
     """
-    held = any(records[n].gpu_seconds for item in board.ranked for n in item.trials if n in records)
-    device = "gpu_seconds" if held else "cpu_seconds"
-    measures = {
-        device: f"{device[:3].upper()} seconds a trial",
-        PARAMETERS: "parameters",
-        FLOP: "floating-point operations a trial",
-    }
-    found = [_priced(board, records, name, measure) for name, measure in measures.items()]
+    own = [records[n] for item in board.ranked for n in item.trials if n in records]
+    device = "gpu_seconds" if any(record.gpu_seconds for record in own) else "cpu_seconds"
+    size, unit = flop_unit(max((_price(record, FLOP) or 0.0 for record in own), default=0.0))
+    measures = (
+        (device, f"{device[:3].upper()} seconds a trial", 1.0),
+        (FLOP, f"{unit} a trial", size),
+        (PARAMETERS, "parameters", 1.0),
+    )
+    found = [_priced(board, records, *measure) for measure in measures]
     return [prices for prices in found if prices and len({p.price for p in prices.priced}) > 1]
 
 
@@ -75,14 +76,14 @@ def front_table(prices: Prices, *, board: Leaderboard) -> Table:
 
 
 def _priced(
-    board: Leaderboard, records: Mapping[int, Record], name: str, measure: str
+    board: Leaderboard, records: Mapping[int, Record], name: str, measure: str, unit: float
 ) -> Prices | None:
     priced = []
     for rank, item in enumerate(board.ranked, start=1):
         own = [_price(records[n], name) for n in item.trials if _counts(records.get(n))]
         known = [price for price in own if price]
         if known and item.mean is not None:
-            priced.append(Priced(rank, item, item.mean, statistics.fmean(known)))
+            priced.append(Priced(rank, item, item.mean, statistics.fmean(known) / unit))
     return Prices(measure, tuple(priced), _front(priced, board.direction)) if priced else None
 
 

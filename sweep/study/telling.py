@@ -11,7 +11,7 @@ from sweep.compose import Composition
 from sweep.plan.round import Study
 from sweep.plan.selection import Confirm, read_confirm
 from sweep.plan.trial import Value
-from sweep.report.formats import count
+from sweep.report.formats import count, show_flop
 from sweep.store import Store
 from sweep.study.outline import Outline, grid
 from sweep.study.showing import opened_at
@@ -105,7 +105,7 @@ def trials(plan: Outline) -> str:
 
 def cost(plan: Outline) -> str:
     """Say what the trials cost at most."""
-    return f"at most {plan.epochs:,} trial-epochs, {_flop(plan.flop)} of training"
+    return f"at most {plan.epochs:,} trial-epochs, {show_flop(plan.flop)} of training"
 
 
 def _tell_confirm(confirm: Confirm | None, console: Console) -> None:
@@ -115,13 +115,6 @@ def _tell_confirm(confirm: Confirm | None, console: Console) -> None:
             f"confirm  the best {confirm.best} again with {confirm.seeds} fresh seeds each: "
             f"{confirm.trials} trials more",
         )
-
-
-def _flop(flop: float) -> str:
-    for size, unit in ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP")):
-        if flop >= size:
-            return f"{flop / size:.3g} {unit}"
-    return f"{flop / 1e6:.3g} MFLOP"
 
 
 def _say(console: Console, line: str) -> None:

@@ -42,14 +42,22 @@ def cost(settings: Settings, *, size: Size) -> Cost:
     forward = sum(8 * steps * hidden * (i + hidden) for i in layer_inputs(settings)) * directions
     forward += 2 * state_size(settings) * head_outputs(settings)
     samples = size.examples * (len(data.target) if data.layout == "channel" else 1)
-    rounds = data.folds + (1 if data.folds > 1 else 0)
     return Cost(
         parameters=parameters(settings),
         windows=size.examples,
         steps=-(-size.examples // train.batch_size),
         epochs=train.epochs,
-        flop=3.0 * forward * samples * train.epochs * rounds,
+        flop=3.0 * forward * samples * train.epochs * _networks(data),
     )
+
+
+def spent(settings: Settings, *, epochs: int) -> float:
+    """Count the floating point operations of so many epochs of one network, as `cost` counts.
+
+    Raises BadInput for data that cannot be used.
+    """
+    whole = cost(settings, size=size_of(settings.data)).flop
+    return whole * epochs / (settings.train.epochs * _networks(settings.data))
 
 
 def size_of(data: Data) -> Size:
@@ -60,3 +68,8 @@ def size_of(data: Data) -> Size:
     examples = labelled.load(data)
     lengths = examples.lengths[examples.windows.train]
     return Size(len(lengths), round(float(lengths.clip(max=data.lookback).mean())))
+
+
+def _networks(data: Data) -> int:
+    """Count the networks of a trial: one a fold, and the one that is trained on all of them."""
+    return data.folds + (1 if data.folds > 1 else 0)

@@ -13,6 +13,7 @@ from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import Failure, State
 from sweep.train import abreast, checkpoint, criterion, device, shapes
+from sweep.train.cost import spent
 from sweep.train.course import BeforeStep, Course, begin
 from sweep.train.folds import folds, last_fold
 from sweep.train.model import Weights
@@ -112,9 +113,14 @@ def summed_up(
     feasible = failure is None
     epochs = [len(story.epochs) for story in stories]
     count = max(epochs) if feasible else min(epochs)
-    counts = {"epochs": count, "parameters": shapes.parameters(settings)}
     own = criterion.of(settings).objective
     scored = _scores(stories, objective=own) if feasible else {}
+    refitted = int(scored["best_epoch"]) if weights and len(stories) > 1 else 0
+    counts = {
+        "epochs": count,
+        "parameters": shapes.parameters(settings),
+        "flop": spent(settings, epochs=sum(epochs) + refitted),
+    }
     return Trained(
         state=state,
         objective=scored.get(f"val_{own}"),

@@ -5,6 +5,7 @@ import pytest
 from sweep.report.formats import (
     count,
     decimals,
+    show_flop,
     show_list,
     show_score,
     show_span,
@@ -71,3 +72,11 @@ def test_words_are_joined_and_counted() -> None:
     assert show_list(["a", "b", "c"]) == "a, b and c"
     assert show_list(["a"]) == "a"
     assert (count(1, "trial"), count(62_208, "trial")) == ("1 trial", "62,208 trials")
+
+
+@pytest.mark.parametrize(
+    ("flop", "shown"),
+    [(4e5, "0.4 MFLOP"), (9.99e11, "999 GFLOP"), (1e12, "1 TFLOP"), (2.5e20, "250 EFLOP")],
+)
+def test_operations_are_written_in_their_unit(flop: float, shown: str) -> None:
+    assert show_flop(flop) == shown

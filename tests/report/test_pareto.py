@@ -62,3 +62,19 @@ def test_what_costs_the_same_everywhere_is_no_price() -> None:
     records = by_trial(*(completed(n, 0.1, cpu_seconds=2.0) for n in (0, 1)))
 
     assert find_prices(make_board(trials, records), records=records) == []
+
+
+def test_operations_are_told_in_the_unit_of_the_dearest_trial() -> None:
+    trials = make_trials({"x": [0, 1], "train.seed": [0, 1]})
+    operations = (5e8, 7e8, 2e9, 4e9)  # two seeds of each configuration
+    records = by_trial(
+        *(
+            completed(n, 0.5 - 0.1 * (n // 2), metrics={"flop": flop})
+            for n, flop in enumerate(operations)
+        )
+    )
+
+    [prices] = find_prices(make_board(trials, records), records=records)
+
+    assert prices.measure == "GFLOP a trial"
+    assert [(item.price, item.rank) for item in prices.front] == [(0.6, 2), (3.0, 1)]

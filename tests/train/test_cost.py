@@ -8,7 +8,8 @@ import torch
 
 from sweep.plan.settings import Settings
 from sweep.train import data, model
-from sweep.train.cost import Size, cost
+from sweep.train.cost import Size, cost, size_of
+from sweep.train.loop import train
 
 Make = Callable[..., Settings]
 
@@ -63,3 +64,25 @@ def test_flop_are_three_forward_passes_a_window_and_epoch(
     settings = make_settings(**groups)
 
     assert cost(settings, size=Size(183, 12)).flop == 3 * per_window * 183 * 3
+
+
+def test_a_trial_records_the_operations_of_the_epochs_that_it_trained(make_settings: Make) -> None:
+    whole = make_settings(train={"epochs": 3})
+    short = make_settings(train={"epochs": 3, "patience": 1, "min_delta": 100.0})
+
+    planned = cost(whole, size=size_of(whole.data)).flop
+
+    assert train(whole).metrics["flop"] == planned
+    assert train(short).metrics["flop"] == pytest.approx(planned * 2 / 3)
+
+
+def test_operations_of_folds_are_those_of_each_network_and_of_the_refit(
+    make_settings: Make,
+) -> None:
+    settings = make_settings(data={"folds": 2}, train={"epochs": 2, "patience": None})
+
+    trained = train(settings)
+
+    planned = cost(settings, size=size_of(settings.data)).flop  # of three networks, two epochs each
+    networks = 2 * 2 + trained.metrics["best_epoch"]
+    assert trained.metrics["flop"] == pytest.approx(planned * networks / 6)
