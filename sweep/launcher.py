@@ -292,6 +292,7 @@ class KubernetesLauncher(Launcher):
 
         from sweep.compose import compose
         from sweep.sources import snapshot
+        from sweep.study.repeating import choosing
         from sweep.study.requesting import Request
         from sweep.task import application_of, in_main
 
@@ -324,6 +325,7 @@ class KubernetesLauncher(Launcher):
             job=self.config.hydra.job.name,
             composition=composition,
             overrides=tuple(self.config.hydra.overrides.task),
+            choosing=choosing(self.config.hydra.overrides.hydra),
             options={key: _plain(value) for key, value in self.options.items()},
             env=os.environ,
             cwd=Path.cwd(),

@@ -33,6 +33,7 @@ class Study:
     test: str = ""  # what the same number on the test part is called
     seed: str = "train.seed"  # key of the axis that makes no new configuration
     overrides: tuple[str, ...] = ()  # what the person typed
+    choosing: tuple[str, ...] = ()  # of what was typed for Hydra: what decides what is tried
     grid: Mapping[str, list[Value]] = field(default_factory=dict)  # varied key to its values
     limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed, pack_size
     tracking: Mapping[str, Value] = field(default_factory=dict)  # uri, experiment, register
@@ -132,7 +133,8 @@ def study_from_bytes(data: bytes, *, where: str) -> Study:
     known = {f.name for f in fields(Study)}
     try:
         values = {k: v for k, v in body.items() if k in known}
-        values["overrides"] = tuple(values.get("overrides", ()))
+        for key in ("overrides", "choosing"):
+            values[key] = tuple(values.get(key, ()))
         return Study(**values)
     except TypeError as error:
         raise CorruptPlan(f"{where}: not a study ({error}); restore the file") from None

@@ -5,25 +5,35 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sweep.plan.round import Base, Study
-from sweep.plan.story import Search
 from sweep.plan.trial import Trial, Value
 
 OURS = "sweep.app:"
-SWEEPER = ("hydra/sweeper=", "hydra.sweeper.")
+CHOOSING = (  # words for Hydra that decide what is tried, and when it is enough
+    "hydra/sweeper=",
+    "hydra.sweeper.",
+    "hydra.launcher.budget.",
+    "hydra.launcher.max_failed=",
+)
 LAUNCHER = "hydra/launcher=kubernetes"
 _PLAIN = re.compile(r"[A-Za-z_][\w.+-]*")  # a word that Hydra reads as itself
 _NOT_A_WORD = re.compile(r"true|false|null|inf|nan", re.IGNORECASE)
 
 
-def study_command(study: Study, *, search: Search | None = None) -> str:
+def choosing(typed: Iterable[str]) -> tuple[str, ...]:
+    """Pick what decides what is tried from the words that were typed for Hydra.
+
+    Where a study runs, how many trials at a time and under which name decides no trial.
+    """
+    return tuple(word for word in typed if word.lstrip("+~").startswith(CHOOSING))
+
+
+def study_command(study: Study) -> str:
     """Write the command that runs a study's whole grid, or its search, again."""
     launcher = [] if study.task.startswith(OURS) else [LAUNCHER]
-    typed = search.hydra.get("overrides", ()) if search else ()
-    sweeper = [word for word in typed if word.startswith(SWEEPER)]
-    words = [*study.overrides, *launcher, *sweeper]
+    words = [*study.overrides, *launcher, *study.choosing]
     return " ".join([_program(study), *map(shlex.quote, words), "-m"])
 
 

@@ -40,6 +40,7 @@ class Request:
     job: str
     composition: Composition
     overrides: tuple[str, ...]
+    choosing: tuple[str, ...] = ()  # of the words for Hydra: what decides what is tried
     options: Mapping[str, Value]  # of hydra.launcher
     env: Mapping[str, str]
     cwd: Path
@@ -73,7 +74,7 @@ def refuse_secrets(request: Request) -> None:
         flats=flats_of(request),
         trials=request.composition.trials,
         env=dict(request.options.get("env") or {}),
-        overrides=request.overrides,
+        overrides=(*request.overrides, *request.choosing),
         hydra=request.hydra or request.sources,
     )
 
@@ -250,6 +251,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
         test=test,
         seed=application.seed_key if application else "seed",
         overrides=request.overrides,
+        choosing=request.choosing,
         grid=grid(request.composition.trials),
         limits={
             "max_attempts": options.get("max_attempts"),

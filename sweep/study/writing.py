@@ -73,7 +73,7 @@ def _background(state: Studied, summary: Summary, links: Sequence[str]) -> Backg
     return Background(
         study=study.name,
         created=study.created,
-        command=study_command(study, search=search),
+        command=study_command(study),
         winner=winner,
         facts={**_searched(summary.results), **_facts(state)},
         grid=summary.results.board.varied if search else study.grid,

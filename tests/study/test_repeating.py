@@ -7,9 +7,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sweep.plan.round import Base, Study
-from sweep.plan.story import Search
 from sweep.plan.trial import Trial
-from sweep.study.repeating import override_value, study_command, trial_command
+from sweep.study.repeating import choosing, override_value, study_command, trial_command
 
 
 def make_study(**more: Any) -> Study:
@@ -29,14 +28,29 @@ def test_a_word_that_the_shell_would_change_is_quoted() -> None:
     assert shlex.split(study_command(study))[3:5] == list(study.overrides)
 
 
-def test_a_search_is_repeated_with_its_sweeper_and_not_with_its_launcher() -> None:
-    typed = ["hydra/sweeper=guide", "hydra.launcher.study=s-1", "hydra.sweeper.max_trials=20"]
-    search = Search(strategy="staged", space={}, hydra={"overrides": typed})
+def test_a_study_is_repeated_with_the_words_for_hydra_that_decide_what_is_tried() -> None:
+    typed = [
+        "hydra/sweeper=guide",
+        "hydra.launcher.study=s-1",
+        "+hydra.sweeper.params.optim.lr=0.1,0.01",
+        "hydra/launcher=kubernetes",
+        "hydra.launcher.budget.gpu_hours=2",
+        "hydra.launcher.parallelism=4",
+        "hydra.sweeper.confirm=3x5",
+    ]
 
-    command = study_command(make_study(overrides=("+experiment=forecast",)), search=search)
+    command = study_command(
+        make_study(overrides=("+experiment=forecast",), choosing=choosing(typed))
+    )
 
-    words = "+experiment=forecast hydra/sweeper=guide hydra.sweeper.max_trials=20 -m"
-    assert command == f"python -m sweep {words}"
+    assert shlex.split(command)[3:] == [
+        "+experiment=forecast",
+        "hydra/sweeper=guide",
+        "+hydra.sweeper.params.optim.lr=0.1,0.01",
+        "hydra.launcher.budget.gpu_hours=2",
+        "hydra.sweeper.confirm=3x5",
+        "-m",
+    ]
 
 
 @pytest.mark.parametrize(
