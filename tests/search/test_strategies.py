@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +25,32 @@ QUICK = [name for name in STRATEGIES if name != "gp"]  # a Gaussian process take
 ENDLESS = [name for name in QUICK if name != "grid"]
 
 
+ASK = """
+import json
+from search_builders import GUIDE, START, bowl, search
+from sweep.search.choosing import STRATEGIES, choose
+from sweep.search.space import Choice, Space
+
+finite = Space({key: axis for key, axis in GUIDE.axes.items() if isinstance(axis, Choice)})
+found = {}
+for name in STRATEGIES:
+    space = finite if name == "grid" else GUIDE
+    past, last = search(choose(name, space, start=START), bowl, most=4, trials=12)
+    found[name] = [item.point for item in past]
+print(json.dumps(found))
+"""
+
+
+def in_a_process_of_its_own(hash_seed: str) -> str:
+    """Search with every strategy where sets and hashes have an order of their own."""
+    place = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": place}
+    ran = subprocess.run(
+        [sys.executable, "-c", ASK], env=env, capture_output=True, text=True, check=True
+    )
+    return ran.stdout
+
+
 def made(name: str, space: Space, *, seed: int = 0) -> Strategy:
     return choose(name, space, start=START, seed=seed)
 
@@ -28,6 +59,16 @@ def made(name: str, space: Space, *, seed: int = 0) -> Strategy:
 @settings(max_examples=12)
 @given(spaces(), st.integers(1, 5))
 def test_points_are_new_and_in_the_space(name: str, space: Space, most: int) -> None:
+    past, _ = search(made(name, space), most=most, trials=14)
+
+    assert len({identity(item.point) for item in past}) == len(past)
+    assert all(item.point in space for item in past)
+
+
+@pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=12)
+@given(finite, st.integers(1, 5))
+def test_points_of_a_finite_space_are_new_and_in_it(name: str, space: Space, most: int) -> None:
     past, _ = search(made(name, space), most=most, trials=14)
 
     assert len({identity(item.point) for item in past}) == len(past)
@@ -62,6 +103,31 @@ def test_after_a_kill_it_goes_on_as_if_nothing_had_happened(name: str, data: st.
 
     assert one == again
     assert not {identity(p) for p in one.points} & {identity(item.point) for item in kept}
+
+
+@pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=8)
+@given(st.data())
+def test_from_any_kill_on_the_rest_is_what_it_would_have_been(
+    name: str, data: st.DataObject
+) -> None:
+    space = data.draw(finite if name == "grid" else spaces())
+    whole, _ = search(made(name, space), most=1, trials=12)
+    cut = data.draw(st.integers(0, len(whole)))
+
+    resumed = whole[:cut]
+    while len(resumed) < len(whole):
+        [point] = made(name, space).suggest(resumed, most=1).points  # nobody remembers anything
+        resumed = [*resumed, end(Tried(len(resumed), point), bowl)]
+
+    assert resumed == whole
+
+
+def test_in_another_process_every_strategy_answers_the_same() -> None:
+    answers = [in_a_process_of_its_own(hash_seed) for hash_seed in ("1", "2")]
+
+    assert answers[0] == answers[1]
+    assert set(json.loads(answers[0])) == set(STRATEGIES)
 
 
 @pytest.mark.parametrize("name", ["grid", "random", "sobol"])
