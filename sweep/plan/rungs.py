@@ -35,6 +35,7 @@ class Ladder:
     rungs: tuple[int, ...]  # epochs; the last is the whole training
     factor: int  # of those that reach a rung one in so many goes on
     units: tuple[tuple[int, ...], ...]  # trials of each configuration, one a seed
+    name: str = ""  # where there are several
 
 
 @dataclass(slots=True)

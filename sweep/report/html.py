@@ -17,6 +17,7 @@ from sweep.report.drawing import colors
 from sweep.report.drawing.canvas import one_dot_in
 from sweep.report.drawing.learning import learning_curves, objective_curves, stopped_curves
 from sweep.report.drawing.parallel import one_in, parallel_coordinates
+from sweep.report.drawing.rolling import error_by_step, scores_by_origin
 from sweep.report.drawing.spending import cost_against_quality
 from sweep.report.drawing.values import MOST, Plot, isolation_plots
 from sweep.report.equal_epochs import at_level
@@ -24,12 +25,13 @@ from sweep.report.formats import count, decimals, show_score, show_span, show_sp
 from sweep.report.importance import Importance
 from sweep.report.isolation import Isolated, isolate
 from sweep.report.leaderboard import Leaderboard
+from sweep.report.origins import rolled_table
 from sweep.report.pareto import front_table
 from sweep.report.results import Results
 from sweep.report.rungs import rung_table
 from sweep.report.summary import headline, verdict
 from sweep.report.table import Table, isolation_table, leaderboard_table
-from sweep.report.telling import ended, intro, tell
+from sweep.report.telling import ended, intro, rolled_name, tell
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -98,6 +100,8 @@ def _given(contents: Contents) -> dict[str, Any]:
         "importance": _bars(contents.importance, board),
         "isolation": isolation_table(_of_few_values(summary.isolated, board), board=board),
         "rungs": rung_table(contents.rungs, board=board),
+        "rolled": rolled_table(results.rolled) if results.rolled else None,
+        "rolled_of": rolled_name(results),
         "fronts": [front_table(prices, board=board) for prices in contents.prices],
         "reasons": summary.reasons[:MOST_REASONS],
         "more_reasons": max(0, len(summary.reasons) - MOST_REASONS),
@@ -127,6 +131,8 @@ def _figures(contents: Contents) -> dict[str, Any]:
         "plots": [(board.names[plot.key], _safe(plot.svg)) for plot in _plots(contents)],
         "epoch": contents.level.epoch,
         "parallel": [_safe(parallel_coordinates(board, stacked=s)) for s in stacked],
+        "origins": _safe(scores_by_origin(results.rolled)) if results.rolled else "",
+        "steps_ahead": _safe(error_by_step(results.rolled)) if results.rolled else "",
         "spending": [
             (prices.measure, _safe(cost_against_quality(prices, board=board, baselines=baselines)))
             for prices in contents.prices

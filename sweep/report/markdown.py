@@ -8,6 +8,7 @@ from sweep.report.contents import Contents
 from sweep.report.formats import show_list
 from sweep.report.importance import Importance
 from sweep.report.leaderboard import Leaderboard
+from sweep.report.origins import rolled_table
 from sweep.report.pareto import front_table
 from sweep.report.rungs import rung_table
 from sweep.report.summary import Summary, headline, reason_lines, verdict
@@ -55,6 +56,7 @@ def markdown(contents: Contents) -> str:
         _values(summary),
         _section("Cost against quality", _fronts(contents, board)),
         _section("Stopped at a rung", _table(rung_table(contents.rungs, board=board))),
+        _section("As time goes on", _table(rolled_table(results.rolled)) if results.rolled else ""),
         _section("Not completed", _list(reason_lines(summary.reasons))),
         _section("Repeat it", _repeat(background.winner, background.command, background.facts)),
         _links(background.links),

@@ -13,6 +13,7 @@ from sweep.plan.trial import Record, Value
 from sweep.report.baselines import Baseline
 from sweep.report.leaderboard import SEED, Leaderboard
 from sweep.report.resampling import Resampled
+from sweep.report.rolled import Rolled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Results:
     strategy: str = "grid"  # what chose the trials
     story: Story | None = None  # what it decided, where it decided anything
     ladders: Sequence[Ladder] = ()  # that trials climbed, in a search by halving
+    rolled: Rolled | None = None  # what a backtest came to, where there was one
     notes: Sequence[str] = ()  # what the data cannot tell, whatever is tried
 
     @property

@@ -61,6 +61,7 @@ def structure(contents: Contents) -> dict[str, Value]:
         },
         "rungs": [_rung(rung) for rung in contents.rungs],
         "ladders": [_ladder(ladder, results) for ladder in results.ladders],
+        "backtest": asdict(results.rolled) if results.rolled else None,
         "not_completed": [asdict(reason) for reason in summary.reasons],
         "repeat": {"study": background.command, "winner": background.winner},
         "facts": dict(background.facts),

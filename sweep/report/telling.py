@@ -75,6 +75,18 @@ def intro(results: Results) -> str:
     )
 
 
+def rolled_name(results: Results) -> str:
+    """Name the configuration that a backtest rolled, and say where it is not the best by now."""
+    board = results.board
+    trial = results.rolled.trial if results.rolled else None
+    item = next((i for i in [*board.ranked, *board.unranked] if trial in i.trials), None)
+    if item is None:
+        return ""
+    name = f"{settings(item, board)} (trial {trial})".lstrip()
+    best = board.best is not None and board.best.trials == item.trials
+    return name if best else f"{name}, which is not the best any more"
+
+
 def ended(results: Results) -> str:
     """Say why nothing new began; empty while the search goes on, or where there was none."""
     return results.story.ended if results.story else ""
@@ -101,8 +113,8 @@ def _climbed(results: Results) -> list[Step]:
     """Tell what became of the trials at each rung of a search by halving."""
     board, found = results.board, []
     places = decimals(board.best.mean if board.best else None)
-    for number, ladder in enumerate(results.ladders, start=1):
-        bracket = f"bracket {number}, " if len(results.ladders) > 1 else ""
+    for ladder in results.ladders:
+        which = f"{ladder.name}, " if ladder.name else ""
         landings = find_landings(ladder, board=board, records=results.records)
         for rung, landing in enumerate(landings, start=1):
             own = landing.configuration
@@ -110,7 +122,7 @@ def _climbed(results: Results) -> list[Step]:
             best = Evidence(name, show_score(landing.best, places=places), best=True)
             found.append(
                 Step(
-                    stage=f"{bracket}rung {rung}: {count(landing.epoch, 'epoch')}",
+                    stage=f"{which}rung {rung}: {count(landing.epoch, 'epoch')}",
                     decided=sentence(landing),
                     guide="",
                     section="",

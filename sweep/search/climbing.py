@@ -195,8 +195,12 @@ def ladders(rungs: Rungs) -> tuple[Ladder, ...]:
     places = _shares(rungs.brackets, rungs.factor, len(rungs.units))
     for place, unit in zip(places, rungs.units, strict=True):
         units[place].append(unit)
-    pairs = zip(rungs.brackets, units, strict=True)
-    return tuple(Ladder(own, rungs.factor, tuple(climb)) for own, climb in pairs if climb)
+    several = len(rungs.brackets) > 1
+    return tuple(
+        Ladder(own, rungs.factor, tuple(climb), f"bracket {number}" if several else "")
+        for number, (own, climb) in enumerate(zip(rungs.brackets, units, strict=True), start=1)
+        if climb
+    )
 
 
 @cache

@@ -49,8 +49,9 @@ def backtest(
     found = application.backtest(
         tree, origins, lambda known: console.print(f"origin after {known:,} rows: done")
     )
-    place.write(layout.BACKTEST, json.dumps(found, indent=2).encode())
-    return dict(found)
+    kept = {"trial": best.trials[0], **found}
+    place.write(layout.BACKTEST, json.dumps(kept, indent=2).encode())
+    return kept
 
 
 def table(found: Found) -> Table:

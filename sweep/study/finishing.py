@@ -15,6 +15,7 @@ from sweep.report.baselines import read_baselines
 from sweep.report.html import can_write
 from sweep.report.leaderboard import Leaderboard
 from sweep.report.results import Results
+from sweep.report.rolled import Rolled, read_rolled
 from sweep.report.summary import Summary, headline, render, summarize
 from sweep.study.crowning import Elsewhere, crown, known_winner
 from sweep.study.publishing import Shown, end_of, publish_study
@@ -113,6 +114,7 @@ def results_of(state: Studied, board: Leaderboard, crowned: Sequence[Crowned]) -
         notes=tuple(map(str, state.study.facts.get("notes") or ())),
         story=read_story(state.place, trials=len(state.trials)) if search else None,
         ladders=state.ladders,
+        rolled=_rolled(state),
     )
 
 
@@ -144,6 +146,13 @@ def spent_on(state: Studied) -> Spent:
     found = meter.spent(state.reader.ledger, now=CLOCK.now())
     meter.keep()
     return found
+
+
+def _rolled(state: Studied) -> Rolled | None:
+    try:
+        return read_rolled(state.place.read(layout.BACKTEST))
+    except KeyError:
+        return None
 
 
 def _baselines(state: Studied) -> Scores:

@@ -138,6 +138,16 @@ def contest_trials(place: Store) -> frozenset[int]:
 
 
 def _ladders(rounds: Sequence[Round]) -> tuple[Ladder, ...]:
-    """Read the newest rungs: rounds that go on with a search hold those of all its trials."""
-    known = [round_.rungs for round_ in rounds if round_.rungs is not None]
-    return ladders(known[-1]) if known else ()
+    """Tell the ladders of each round that began to climb, and not what a later one went on with."""
+    known: dict[tuple[int, ...], Round] = {}
+    for round_ in rounds:
+        if round_.rungs is not None:
+            known.setdefault(round_.rungs.units[0], round_)
+    found = []
+    for round_ in known.values():
+        assert round_.rungs is not None
+        for ladder in ladders(round_.rungs):
+            parts = [f"round {round_.number}"] if len(known) > 1 else []
+            parts += [ladder.name] if ladder.name else []
+            found.append(replace(ladder, name=", ".join(parts)))
+    return tuple(found)

@@ -160,7 +160,10 @@ def test_the_story_of_a_halving_names_each_rung_and_its_best() -> None:
 def test_brackets_are_told_one_after_the_other() -> None:
     trials = make_trials({"optim.lr": [0.1, 0.2]})
     records = by_trial(*(completed(n, 0.1, **curve(*CURVE)) for n in (0, 1)))
-    brackets = (Ladder(RUNGS, 3, ((0,),)), Ladder((3, 9), 3, ((1,),)))
+    brackets = (
+        Ladder(RUNGS, 3, ((0,),), "bracket 1"),
+        Ladder((3, 9), 3, ((1,),), "bracket 2"),
+    )
     results = replace(make_results(trials, records), ladders=brackets)
 
     names = [stage.name for stage in tell(results)]
