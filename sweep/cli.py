@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from sweep.errors import BadInput, SweepError, UnknownName, Unreachable
 from sweep.plan.application import Application
 from sweep.plan.budget import read_budget
-from sweep.plan.trial import State
+from sweep.plan.trial import State, Value
 from sweep.store import open_store
 from sweep.study.reaching import find_store
 from sweep.study.reading import find_study, list_studies, read_rounds, read_study
@@ -120,6 +120,13 @@ def resume(
     cpu_hours: Annotated[
         float | None, typer.Option(help="a new hydra.launcher.budget.cpu_hours")
     ] = None,
+    max_trials: Annotated[
+        int | None, typer.Option(min=1, help="a new hydra.sweeper.max_trials of a search")
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(help="a new hydra.sweeper.max_time, of all clients together: 90s, 30m, 2h"),
+    ] = None,
     rerun: Annotated[
         str | None, typer.Option(help="train these again too: failed, infeasible, or both by comma")
     ] = None,
@@ -147,6 +154,7 @@ def resume(
         site=site,
         rerun=states,
         budget=budget,
+        limits=_limits(max_trials, max_time),
     )
 
 
@@ -403,6 +411,13 @@ def _states(words: str | None) -> frozenset[State]:
         if name not in known:
             raise UnknownName("--rerun", name, known)
     return frozenset(known[name] for name in names)
+
+
+def _limits(max_trials: int | None, max_time: str | None) -> dict[str, Value]:
+    from sweep.ranges import seconds_of
+
+    found = {"max_trials": max_trials, "max_time_s": seconds_of(max_time)}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _application(url: str) -> Application | None:

@@ -61,6 +61,7 @@ class Story:
     begun: tuple[Begun, ...] = ()  # in the order in which they began
     decisions: tuple[Decided, ...] = ()
     elapsed_s: float = 0.0  # that clients have searched, all together
+    limits: Mapping[str, Value] = field(default_factory=dict)  # max_trials, max_time_s: set since
     ended: str = ""  # why nothing new begins any more; empty: the search goes on
 
     def telling(self, decisions: Sequence[Decided]) -> Story:

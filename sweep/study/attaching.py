@@ -50,16 +50,16 @@ def attach(
         files = Files(cache_folder(os.environ), store, files_of(study, rounds))
         application = application and reading(application, files)
         state = studied(place, study, rounds)
+        search = read_search(place)
+        over = search is None or is_over(read_story(place))
         if alone:
-            adopt_round(state, rounds, application, site=site, console=console)
+            adopt_round(state, rounds, application, site=site, console=console, last=over)
         else:
             plan = Outline(rounds[-1], costs_of(rounds[-1], application), {})
             workers = site.workers * site.lanes
             look_on(state, plan, cluster=open_cluster(site), workers=workers, console=console)
-        search = read_search(place)
         if search is not None:
             story = read_story(place, trials=len(state.trials))
-            console.print(line_of(search, story), markup=False, soft_wrap=True)
-            if not is_over(story):
-                console.print(f"go on with it by `python -m sweep resume {name}`", soft_wrap=True)
+            more = "" if is_over(story) else f"; it goes on with `python -m sweep resume {name}`"
+            console.print(f"{line_of(search, story)}{more}", markup=False, soft_wrap=True)
         return exit_code(state)

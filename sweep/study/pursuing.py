@@ -12,13 +12,16 @@ from typing import Any
 
 from rich.console import Console
 
+from sweep.clock import CLOCK
 from sweep.compose import compose
 from sweep.plan.application import Application
 from sweep.plan.budget import Budget
 from sweep.plan.records import resolve_twins
 from sweep.plan.story import Search, Story
 from sweep.plan.trial import Record, State
+from sweep.search.choosing import HALVING
 from sweep.sources import Composer, unfolded
+from sweep.study.halving import Halving
 from sweep.study.launching import Session, Way, follow_round, launch_next
 from sweep.study.offering import Offerer, slots_of
 from sweep.study.opening import add_round
@@ -87,7 +90,7 @@ def pursue_openly(
     keep_story(session.place, asked.story)
     if not asked.words:
         return
-    slots = slots_of(site, trials=quest.search.options.get("max_trials"))
+    slots = slots_of(site, trials=quest.stops.max_trials)
     first_pack = 1 + max((pack.number for each in rounds for pack in each.packs), default=-1)
     plan = outline_of(
         replace(request_of(asked.words, asked.first), slots=slots),
@@ -122,6 +125,12 @@ def _too_many(most: int | None, records: Mapping[int, Record]) -> bool:
     return most is not None and failed > most
 
 
+def until(quest: Quest, story: Story) -> float | None:
+    """Say when the time of a search is over, in UTC seconds; None: never."""
+    limit = quest.stops.max_time_s
+    return None if limit is None else CLOCK.now() + max(0.0, limit - story.elapsed_s)
+
+
 @dataclass(slots=True)
 class Pursuit:
     """A search that a later client goes on with."""
@@ -131,6 +140,7 @@ class Pursuit:
     application: Application | None
     console: Console
     budget: Budget | None = None
+    _until: float | None = None  # UTC seconds after which nothing new begins
 
     def go_on(self, state: Studied) -> Story:
         """Ask and launch until the search is over or more failed than may.
@@ -139,10 +149,11 @@ class Pursuit:
         """
         study, rounds = self.session.study, self.session.rounds
         self.budget = self.budget or budget_of(study, rounds[-1])
-        quest = quest_of(self.search, gpu_hours=self.budget.gpu_hours)
+        story = read_story(self.session.place, trials=len(state.trials))
+        quest = quest_of(self.search, gpu_hours=self.budget.gpu_hours, limits=story.limits)
+        self._until = until(quest, story)
         twins = ((trial.number, trial.same_as) for trial in state.trials)
         records = resolve_twins(state.records, twins)
-        story = read_story(self.session.place, trials=len(state.trials))
         with unfolded(self.search.hydra) as composer:
             if self.search.batch == CONTINUOUS:
                 way = Way(
@@ -213,6 +224,20 @@ class Pursuit:
             tail="",
             direction=study.direction,
             hydra=hydra,
+            halving=self._halving(),
+        )
+
+    def _halving(self) -> Halving | None:
+        """Give new trials the rungs of those before them: they climb among themselves."""
+        known = [round_.rungs for round_ in self.session.rounds if round_.rungs is not None]
+        if self.search.strategy != HALVING or not known:
+            return None
+        return Halving(
+            least=known[0].brackets[0][0],
+            factor=known[0].factor,
+            brackets=len(known[0].brackets),
+            seeds=max(1, len(self.search.seeds)),
+            until=self._until,
         )
 
     def _too_many_failed(self, records: Sequence[Record]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
@@ -15,7 +17,7 @@ from sweep.plan.budget import Budget
 from sweep.plan.round import Round, Study
 from sweep.plan.rungs import never_began
 from sweep.plan.story import Search
-from sweep.plan.trial import State, Trial
+from sweep.plan.trial import State, Trial, Value
 from sweep.store import Store, open_store
 from sweep.study.asking import runs
 from sweep.study.fetching import Files, cache_folder, reading
@@ -25,10 +27,10 @@ from sweep.study.launching import Session, Way, confirm_and_finish, run_rounds
 from sweep.study.offering import close
 from sweep.study.opening import add_round, surroundings
 from sweep.study.outline import Outline
-from sweep.study.pursuing import Pursuit
+from sweep.study.pursuing import Pursuit, until
 from sweep.study.reading import find_study, read_rounds, read_study
 from sweep.study.rounds import costs_of, files_of, next_round
-from sweep.study.searching import read_search
+from sweep.study.searching import keep_story, quest_of, read_search, read_story
 from sweep.study.siting import KUBERNETES, Site, local_site, open_cluster
 from sweep.study.studied import Studied, grown, studied
 from sweep.study.telling import announce
@@ -45,10 +47,12 @@ def resume(
     site: Site | None = None,
     rerun: frozenset[State] = frozenset(),
     budget: Budget | None = None,
+    limits: Mapping[str, Value] = MappingProxyType({}),
 ) -> int:
     """Train what a study has no terminal record of; numbers are as if it had not stopped.
 
-    A search then goes on with the trials that it would have tried next.
+    A search then goes on with the trials that it would have tried next; `limits`, max_trials and
+    max_time_s, replace its own from then on.
 
     A round that still runs on a cluster is followed to its end first. Trials in a state of `rerun`
     are trained again, and their new records replace the old; `budget` replaces that of the study.
@@ -65,6 +69,7 @@ def resume(
         application = application and reading(application, files)
         state = studied(place, study, rounds)
         search = read_search(place)
+        _keep_limits(state, search, limits)
         _tell_damage(state, console)
         if _still_runs(study, rounds[-1], site, console):
             adopt_round(
@@ -73,7 +78,7 @@ def resume(
             )  # fmt: skip
             state = grown(state, rounds)
         place.delete(layout.STOP)
-        missing = _missing(state, ALWAYS | rerun)
+        missing = _missing(state, ALWAYS | rerun, late="max_time_s" in limits)
         if not missing and search is None:
             if study.confirm is None or state.selection is not None:
                 console.print(f"study {name}: every trial has a record; nothing to train")
@@ -100,7 +105,8 @@ def resume(
         way = Way(application, cluster, site, console, budget)
         try:
             if missing:
-                _train(state, rounds, missing, way, store=store, last=search is None)
+                late = _until(place, search, limits)
+                _train(state, rounds, missing, way, store=store, last=search is None, until=late)
             if search is not None:
                 session = Session(store, place, study, cluster, site, files, None, rounds)
                 state = _search(grown(state, rounds), session, search, way)
@@ -118,9 +124,12 @@ def _train(
     *,
     store: Store,
     last: bool,
+    until: float | None,
 ) -> None:
     site, console = way.site, way.console
-    plan = next_round(state, rounds, missing, way.application, site=site, budget=way.budget)
+    plan = next_round(
+        state, rounds, missing, way.application, site=site, budget=way.budget, until=until
+    )
     announce(state.study, plan, store=store, site=site, how="resumed, ", console=console)
     add_round(state.place, plan.round)
     rounds.append(plan.round)
@@ -143,6 +152,38 @@ def _search(state: Studied, session: Session, search: Search, way: Way) -> Studi
         state = studied(session.place, session.study, session.rounds)
     confirm_and_finish(state, session.rounds, way, problems={})
     return state
+
+
+def _keep_limits(state: Studied, search: Search | None, limits: Mapping[str, Value]) -> None:
+    """Keep new limits of a search with its story, so that later clients go by them too.
+
+    Raises BadInput where no search can go on, and for what is no limit.
+    """
+    name = state.study.name
+    if not limits:
+        return
+    if search is None:
+        raise BadInput(
+            f"study {name} is a grid, and every trial of it is planned: leave out --max-trials and "
+            "--max-time; they are limits of hydra/sweeper=guide"
+        )
+    if state.selection is not None:
+        raise BadInput(
+            f"the search of study {name} is over, and fresh seeds confirm its best: begin another "
+            f"with hydra.sweeper.first={name}"
+        )
+    story = read_story(state.place)
+    story = replace(story, limits={**story.limits, **limits})
+    quest_of(search, limits=story.limits)  # refuses what is no limit
+    keep_story(state.place, story)
+
+
+def _until(place: Store, search: Search | None, limits: Mapping[str, Value]) -> float | None:
+    """Say until when trials of a search by halving may begin, where that is set anew."""
+    if search is None or not limits:
+        return None
+    story = read_story(place)
+    return until(quest_of(search, limits=story.limits), story)
 
 
 def adopt_round(
@@ -198,13 +239,17 @@ def _trained(state: Studied) -> list[Trial]:
     return [trial for trial in state.trials if trial.same_as is None]
 
 
-def _missing(state: Studied, again: frozenset[State]) -> list[Trial]:
+def _missing(state: Studied, again: frozenset[State], *, late: bool = False) -> list[Trial]:
+    """List what is to be trained; with `late` also what time did not suffice for."""
     records = state.records
     return [
         trial
         for trial in _trained(state)
         if trial.number not in records
-        or (records[trial.number].state in again and not never_began(records[trial.number]))
+        or (
+            records[trial.number].state in again
+            and (late or not never_began(records[trial.number]))
+        )
     ]
 
 

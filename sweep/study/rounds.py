@@ -28,8 +28,11 @@ def next_round(
     *,
     site: Site,
     budget: Budget | None = None,
+    until: float | None = None,
 ) -> Outline:
     """Plan trials of a study anew, as its next round; `budget` replaces the one it has.
+
+    So does `until` the time after which no trial of a search by halving begins, in UTC seconds.
 
     What older attempts add to their records from now on does not count.
     """
@@ -54,6 +57,7 @@ def next_round(
     round_ = replace(plan.round, hydra=hydra, fences=fences, cluster=cluster, files=files)
     rungs = rungs_again(rounds, missing)
     if rungs is not None:
+        rungs = rungs if until is None else replace(rungs, until=until)
         round_ = opened(round_, rungs, site=site)
     return replace(plan, round=round_)
 

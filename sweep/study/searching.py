@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sweep.plan import layout
 from sweep.plan.rungs import never_began
@@ -18,7 +19,7 @@ from sweep.plan.story import (
     story_from_bytes,
     story_to_bytes,
 )
-from sweep.plan.trial import Record, State
+from sweep.plan.trial import Record, State, Value
 from sweep.search.choosing import choose
 from sweep.search.space import Point
 from sweep.search.stops import Stops
@@ -59,12 +60,18 @@ class Quest:
         return f"{key}={self.search.texts.get(key, {}).get(repr(value), value)}"
 
 
-def quest_of(search: Search, *, gpu_hours: float | None = None) -> Quest:
-    """Read a search's definition; `gpu_hours` replaces the budget that it was begun with.
+def quest_of(
+    search: Search,
+    *,
+    gpu_hours: float | None = None,
+    limits: Mapping[str, Value] = MappingProxyType({}),
+) -> Quest:
+    """Read a search's definition.
 
+    `gpu_hours` and `limits`, max_trials and max_time_s, replace those that it was begun with.
     Raises BadInput.
     """
-    options = search.options
+    options = {**search.options, **limits}
     strategy = choose(
         search.strategy,
         space_from_json(search.space),

@@ -157,3 +157,38 @@ def test_a_promoted_trial_has_the_numbers_of_one_that_never_rested(tmp_path: Pat
 
     assert whole.code == 0, whole.err
     assert numbers(place.records("whole")[0]) == numbers(best)
+
+
+def test_under_a_new_limit_more_trials_climb_the_same_rungs_among_themselves(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    assert place.multirun(*HALVING, "hydra.sweeper.max_trials=9").code == 0
+
+    ended = finish(place.resume("--max-trials", "18"))
+
+    assert ended.code == 0, ended.err
+    first, second = read_rounds(place.store.at("s"))
+    assert first.rungs is not None
+    assert second.rungs is not None
+    assert second.rungs.brackets == first.rungs.brackets
+    assert second.rungs.units == tuple((n,) for n in range(9, 18))
+    assert set(climbs(place).values()) == {1}
+    assert len(place.records()) == 18
+    told = place.verb("report", "s", "--format", "md").out
+    assert "**round 1, rung 1: 1 epoch**" in told
+    assert "**round 2, rung 1: 1 epoch**" in told
+    assert told.count("9 trials entered:") == 2
+
+
+def test_given_more_time_trials_that_never_began_are_begun(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    late = (*HALVING, "hydra.sweeper.max_trials=30", "epoch_s=0.1", "hydra.sweeper.max_time=2s")
+    assert place.multirun(*late).code == 0
+    assert states(place)[State.CANCELLED] > 0
+
+    ended = finish(place.resume("--max-time", "10m", "--parallelism", "2"))
+
+    assert ended.code == 0, ended.err
+    assert set(states(place)) == {State.PRUNED, State.COMPLETED}
+    assert len(place.records()) == 30

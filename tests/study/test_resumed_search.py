@@ -121,3 +121,56 @@ def test_an_earlier_study_s_best_are_tried_first(tmp_path: Path) -> None:
     assert tried(place)[:2] == [{"x": 2.0, "epochs": 4}, {"x": 1.0, "epochs": 4}]
     assert wrong.code == 2
     assert "study 'nobody' does not exist" in wrong.err
+
+
+@pytest.mark.parametrize("strategy", ["random", "tpe"])
+def test_a_search_that_is_over_goes_on_under_a_new_limit_and_keeps_to_it(
+    tmp_path: Path, strategy: str
+) -> None:
+    whole, short = Place(tmp_path / "whole"), Place(tmp_path / "short")
+    for place in (whole, short):
+        place.folder.mkdir()
+    assert whole.multirun(*words(strategy)).code == 0
+    assert short.multirun(*words(strategy), "hydra.sweeper.max_trials=4").code == 0
+
+    ended = finish(short.resume("--max-trials", str(TRIALS)))
+    again = finish(short.resume())
+
+    assert ended.code == 0, ended.err
+    assert again.code == 0, again.err
+    assert tried(short) == tried(whole)
+    assert short.ended() == list(range(TRIALS))
+    assert read_story(short.store.at("s")).limits == {"max_trials": TRIALS}
+    assert f"hydra.sweeper.max_trials={TRIALS}" in short.verb("status", "s").out
+
+
+def test_an_open_search_goes_on_under_a_new_limit_of_time(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    open_ = [word for word in words("tpe", epoch_s=0.05) if "batch" not in word]
+    first = place.multirun(*open_, "hydra.sweeper.max_time=1s")
+    begun = len(tried(place))
+
+    ended = finish(place.resume("--max-time", "10m"))
+
+    assert first.code == 0, first.err
+    assert 0 < begun < TRIALS
+    assert ended.code == 0, ended.err
+    assert place.ended() == list(range(TRIALS))
+
+
+def test_limits_that_cannot_be_are_refused_in_one_line(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    small = ("hydra.launcher.cluster=local", "epochs=1")
+    assert place.multirun(*small, "x=1,2", study="grid").code == 0
+    assert place.multirun(*words("random"), "hydra.sweeper.max_trials=2").code == 0
+
+    grid = place.verb("resume", "grid", "--max-trials", "9")
+    word = place.verb("resume", "s", "--max-time", "soon")
+    none = place.verb("resume", "s", "--max-time", "0s")
+
+    assert [grid.code, word.code, none.code] == [2, 2, 2]
+    assert "study grid is a grid" in grid.err
+    assert "max_time=soon" in word.err
+    assert "max_time=0.0" in none.err
+    assert [told.err.count("\n") for told in (grid, word, none)] == [1, 1, 1]
+    assert read_story(place.store.at("s")).limits == {}
