@@ -146,8 +146,8 @@ def test_a_search_that_is_over_goes_on_under_a_new_limit_and_keeps_to_it(
 
 def test_an_open_search_goes_on_under_a_new_limit_of_time(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    open_ = [word for word in words("tpe", epoch_s=0.05) if "batch" not in word]
-    first = place.multirun(*open_, "hydra.sweeper.max_time=1s")
+    open_ = [word for word in words("tpe", epoch_s=0.1) if "batch" not in word]
+    first = place.multirun(*open_, "hydra.launcher.parallelism=1", "hydra.sweeper.max_time=1s")
     begun = len(tried(place))
 
     ended = finish(place.resume("--max-time", "10m"))
