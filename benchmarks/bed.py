@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ NAMESPACE, ACCOUNT = "bench", "sweep-submitter"
 ON_FAKE = {"scheduler.alpha.kubernetes.io/node-selector": "testbed/kind=fake"}
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 WRITES = ("POST", "PUT", "PATCH", "DELETE", "APPLY")
+POLL_S = 0.02
 OWN_WRITES = ("create", "update", "patch", "delete")
 
 
@@ -36,8 +38,14 @@ class Took:
 
     code: int
     wall_s: float
+    cpu_s: float  # which other load changes less
     peak_mib: float
     said: str
+
+    @property
+    def figures(self) -> str:
+        """Write what it took for people."""
+        return f"{self.wall_s:.1f} s, {self.cpu_s:.1f} CPU-s, {self.peak_mib:.0f} MiB"
 
 
 @dataclass(frozen=True)
@@ -63,21 +71,25 @@ class Stage:
     def run(self, *words: str, folder: Path) -> Took:
         """Run a command of the submitter's to its end."""
         begun = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, **self.env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.stdout.close()
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=folder,
+                env={**os.environ, **self.env},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            ended, peak_mib = 0, 0.0
+            while not ended:
+                peak_mib = _peak_mib(process.pid) or peak_mib
+                time.sleep(POLL_S)
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            wall_s = time.perf_counter() - begun
+            output.seek(0)
+            said = output.read()
         process.returncode = os.waitstatus_to_exitcode(status)
-        wall_s = time.perf_counter() - begun
-        return Took(process.returncode, wall_s, usage.ru_maxrss / 1024, said)
+        cpu_s = usage.ru_utime + usage.ru_stime
+        return Took(process.returncode, wall_s, cpu_s, peak_mib, said)
 
     def requests(self) -> Requests:
         """Count by the server's own metrics, and the submitter's by its audit log."""
@@ -145,6 +157,14 @@ def stage(*, pods: int) -> Iterator[Stage]:
         env["AWS_ENDPOINT_URL_S3"] = env.pop("AWS_ENDPOINT_URL")
         os.environ.update(env)  # this process writes to the store too
         yield Stage(control, nodes, api, env, release["store"])
+
+
+def _peak_mib(pid: int) -> float:
+    # What wait4 tells counts the memory of the process that started it too, up to its exec.
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0  # it has ended
 
 
 def _verb(line: str) -> str:

@@ -93,16 +93,13 @@ def large(here: Stage, folder: Path) -> None:
     took = said(here.run("-c", UNTRACKED, *words, folder=folder), expected=[DETACHED])
     (round_,) = read_rounds(open_store(here.store).at("large"))
     trials = len(round_.trials)
-    _print(
-        f"open and submit {trials:,} trials in {len(round_.packs):,} packs: {took.wall_s:.1f} s, "
-        f"{took.peak_mib:.0f} MiB"
-    )
+    _print(f"open and submit {trials:,} trials in {len(round_.packs):,} packs: {took.figures}")
     written = _timed(lambda: _write_records(here.store, "large", round_))
     _print(f"(synthetic records written in {written:.0f} s)")
     took = said(here.run("-m", "sweep", "status", "large", folder=folder))
     _print(
-        f"collect {trials:,} records: {took.wall_s:.1f} s, {1000 * took.wall_s / trials:.2f} ms "
-        f"a trial, {took.peak_mib:.0f} MiB"
+        f"collect {trials:,} records: {took.figures}, "
+        f"{1000 * took.cpu_s / trials:.2f} CPU-ms a trial"
     )
 
 
@@ -112,12 +109,12 @@ def verbs(here: Stage, folder: Path, *, trials: int) -> None:
         KNOWN, trials, "verbs", "hydra.launcher.detach=true", "hydra.launcher.command=['true']"
     )
     took = said(here.run(*words, folder=folder), expected=[DETACHED])
-    _print(f"open and submit {trials:,} trials: {took.wall_s:.1f} s, {took.peak_mib:.0f} MiB")
+    _print(f"open and submit {trials:,} trials: {took.figures}")
     (round_,) = read_rounds(open_store(here.store).at("verbs"))
     _write_records(here.store, "verbs", round_)
     for verb in ("status", "attach"):
         took = said(here.run("-m", "sweep", verb, "verbs", folder=folder))
-        _print(f"{verb}, {trials:,} trials: {took.wall_s:.1f} s, {took.peak_mib:.0f} MiB")
+        _print(f"{verb}, {trials:,} trials: {took.figures}")
 
 
 def _command(script: Path, trials: int, study: str, *words: str) -> list[str]:

@@ -94,12 +94,12 @@ def test_a_queue_that_is_missing_is_told(on_cluster: OnCluster, kueue: Kueue) ->
     assert finish(waiting).code == 0
 
 
-def test_who_may_not_read_workloads_is_told_that_it_waits(
+def test_who_may_ask_kueue_nothing_is_told_that_it_waits(
     on_cluster: OnCluster, kueue: Kueue
 ) -> None:
     rbac = client.RbacAuthorizationV1Api(on_cluster.client)
     role = rbac.read_namespaced_role("sweep-submitter", on_cluster.namespace)
-    role.rules = [rule for rule in role.rules if "workloads" not in rule.resources]
+    role.rules = [rule for rule in role.rules if "kueue" not in "".join(rule.api_groups)]
     rbac.replace_namespaced_role("sweep-submitter", on_cluster.namespace, role)
     kueue.add_queue("team", namespace=on_cluster.namespace, quota=NO_ROOM)
     waiting = on_cluster.place.start(*FOUR, "epoch_s=0")

@@ -128,11 +128,36 @@ def test_what_another_study_trained_with_a_pinned_image_is_taken_over(
 ) -> None:
     first = on_cluster.place.multirun("x=1,2", "epoch_s=0", study="first")
     again = on_cluster.place.multirun("x=1,2,3", "epoch_s=0")
+    anew = on_cluster.place.multirun(
+        "x=1,2", "epoch_s=0", "hydra.launcher.reuse=false", study="anew"
+    )
 
     assert first.code == 0, first.err
     assert_all_completed(on_cluster, again, 3)
     assert on_cluster.place.begun() == {2: 1}
     assert on_cluster.place.records()[0].reused_from == "first/0"
+    assert anew.code == 0, anew.err
+    assert on_cluster.place.begun("anew") == {0: 1, 1: 1}
+
+
+def test_data_in_a_bucket_are_read_by_pods_as_long_as_they_are_what_was_planned(
+    on_cluster: OnCluster,
+) -> None:
+    store = on_cluster.place.store
+    store.write("data/d.csv", b"as planned")
+    words = ("x=1,2", "epoch_s=0", f"path={on_cluster.place.address}/data/d.csv")
+
+    read = on_cluster.place.multirun(*words, study="read")
+    client = on_cluster.place.start(*words, "hydra.launcher.reuse=false", HELD)
+    on_cluster.wait(lambda: bool(on_cluster.pods()))
+    store.write("data/d.csv", b"another content")
+    on_cluster.nodes.add(1, cpu="4", labels={"kept": "back"})
+    refused = finish(client)
+
+    assert read.code == 0, read.err
+    assert list(on_cluster.place.records("read")) == [0, 1]
+    assert refused.code != 0
+    assert "has another content than when the study was planned" in refused.out + refused.err
 
 
 def assert_all_completed(on_cluster: OnCluster, ended: Ended, trials: int) -> None:

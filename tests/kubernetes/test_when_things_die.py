@@ -109,6 +109,27 @@ def test_a_sweep_without_hope_stops_early_and_shows_why(on_cluster: OnCluster) -
     assert "more than max_failed=2" in ended.out + ended.err
 
 
+def test_a_sweep_without_hope_stops_early_without_a_client_too(on_cluster: OnCluster) -> None:
+    left = on_cluster.place.multirun(
+        f"x={','.join(map(str, range(10)))}",
+        "fault=error",
+        "epoch_s=0",
+        "hydra.launcher.max_failed=2",
+        "hydra.launcher.parallelism=1",
+        "hydra.launcher.pack.size=5",
+        "hydra.launcher.detach=true",
+    )
+    wait_until(lambda: on_cluster.jobs()[0].status.conditions is not None, within_s=240)
+    states = [record.state for record in on_cluster.place.records().values()]
+    attached = on_cluster.place.verb("attach", "s")
+
+    assert left.code == 75
+    assert 2 < states.count(State.FAILED) <= 5, "none of the second pack is begun"
+    assert states.count(State.FAILED) + states.count(State.CANCELLED) == 10
+    assert attached.code == 1
+    assert "ZeroDivisionError" in attached.out + attached.err
+
+
 def test_a_paused_api_server_outlasts_no_impatient_client(
     on_cluster: OnCluster, control_plane: ControlPlane
 ) -> None:
