@@ -111,7 +111,7 @@ def _readable(texts: Sequence[tuple[float, str]], *, end: float) -> list[tuple[f
     for x, text in reversed(texts):
         half = len(text) * LETTER / 2
         middle = min(x, end - half)
-        if middle + half + LETTER < left:
+        if middle + half + 2 * LETTER < left:
             kept.append((middle, text))
             left = middle - half
     return kept[::-1]
