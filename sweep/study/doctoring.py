@@ -100,7 +100,7 @@ def _tracking(env: Mapping[str, str], cwd: Path) -> str:
         metadata.version("mlflow")
     except metadata.PackageNotFoundError:
         return "off: mlflow is not installed"
-    from sweep.tracking.failures import Away
+    from sweep.tracking.failures import Away, Locked
     from sweep.tracking.server import open_tracker
 
     uri = default_uri(None, env=env, cwd=cwd)
@@ -110,6 +110,8 @@ def _tracking(env: Mapping[str, str], cwd: Path) -> str:
     tracker = open_tracker(uri, experiment="Default")
     try:
         tracker.ask(lambda client: client.search_experiments(max_results=1))
+    except Locked as error:
+        raise SweepError(f"{shown}: {error}") from None
     except Away as error:
         raise SweepError(
             f"{shown} does not answer ({error}); start it, or unset MLFLOW_TRACKING_URI; "

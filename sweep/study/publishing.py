@@ -99,7 +99,8 @@ def publish_study(
             layout.PARENT_RUN, json.dumps({"id": done.parent, **state.study.tracking}).encode()
         )
         _log_winner(tracker, state, info, crowned=crowned, parent=done.parent, best=board.best)
-    return Shown(_lines(state, path, away=done.away, refused=done.refused), done.complete)
+    lines = _lines(state, path, away=done.away, refused=done.refused, why_locked=tracker.why_locked)
+    return Shown(lines, done.complete)
 
 
 def _cast(state: Studied) -> Cast:
@@ -191,11 +192,14 @@ def _log_winner(
         )
 
 
-def _lines(state: Studied, path: str | None, *, away: bool, refused: int) -> list[str]:
+def _lines(
+    state: Studied, path: str | None, *, away: bool, refused: int, why_locked: str = ""
+) -> list[str]:
     uri = opened_at(str(state.study.tracking["uri"]))
     if away:
         later = f"`python -m sweep resume {state.study.name}` writes what it misses"
-        return [f"MLflow at {opening(uri)} did not answer; nothing is lost: {later}"]
+        why = f": {why_locked}" if why_locked else " did not answer"
+        return [f"MLflow at {opening(uri)}{why}; nothing is lost: {later}"]
     lines = [f"MLflow refused {refused} trials; see the log"] if refused else []
     if not path:
         return [*lines, f"MLflow:  {opening(uri)}", *opened_again()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sweep.errors import SweepError
 
@@ -15,10 +15,15 @@ REFUSALS = (
     "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST",
 )
+LOCKED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 class Away(SweepError):
     """Tell that MLflow cannot be reached; never leaves this room."""
+
+
+class Locked(Away):
+    """Tell that MLflow answers, and does not let this client in."""
 
 
 class Refused(SweepError):
@@ -39,6 +44,22 @@ def failures() -> tuple[type[Exception], ...]:
 def is_refusal(error: Exception) -> bool:
     """Tell whether MLflow answered, and would answer other requests."""
     return getattr(error, "error_code", None) in REFUSALS
+
+
+def is_locked(error: Exception) -> bool:
+    """Tell whether MLflow asks for a user and password, or for others."""
+    return getattr(error, "error_code", None) in LOCKED
+
+
+def lock_line(env: Mapping[str, str]) -> str:
+    """Say what opens an MLflow that does not let this client in."""
+    user = env.get("MLFLOW_TRACKING_USERNAME")
+    if not user:
+        return "it asks for a password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (
+        f"it does not let user {user} in: look at MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD"
+    )
 
 
 def first_line(error: Exception) -> str:

@@ -14,7 +14,16 @@ from sweep.errors import BadInput, SweepError
 from sweep.tracking.address import without_password
 from sweep.tracking.database import artifact_root, is_database, knock
 from sweep.tracking.entry import Point
-from sweep.tracking.failures import Away, Refused, failures, first_line, is_refusal
+from sweep.tracking.failures import (
+    Away,
+    Locked,
+    Refused,
+    failures,
+    first_line,
+    is_locked,
+    is_refusal,
+    lock_line,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,6 +116,7 @@ class Tracker:
         self._lock = threading.RLock()
         self._clients = threading.local()  # one client a thread, as MLflow asks
         self._rests_until: float | None = None
+        self.why_locked = ""  # what opens an MLflow that did not let us in lately
         self._experiment_id: str | None = None
 
     @property
@@ -126,12 +136,15 @@ class Tracker:
     def ask(self, act: Callable[[MlflowClient], T]) -> T:
         """Let `act` use the client of this thread, and translate what goes wrong."""
         if self.away:
+            if self.why_locked:
+                raise Locked(self.why_locked)
             raise Away(f"{without_password(self.uri)} did not answer lately")
         try:
             answer = act(self._client())
         except failures() as error:
             raise self._translate(error) from error
         self._rests_until = None
+        self.why_locked = ""
         return answer
 
     def find(self, expression: str) -> list[Run]:
@@ -271,20 +284,21 @@ class Tracker:
             return found
 
     def _translate(self, error: Exception) -> SweepError:
-        line = first_line(error)
+        line = lock_line(os.environ) if is_locked(error) else first_line(error)
         if is_refusal(error):
             return Refused(line)
         with self._lock:
             if not self.away:
                 log.warning(
-                    "tracking %s: no answer (%s); results are in the store and are filled in "
-                    "later; next try in %.0f s",
+                    "tracking %s: %s; results are in the store and are filled in later; "
+                    "next try in %.0f s",
                     without_password(self.uri),
-                    line,
+                    line if is_locked(error) else f"no answer ({line})",
                     REST_S,
                 )
             self._rests_until = self._clock() + REST_S
-        return Away(line)
+            self.why_locked = line if is_locked(error) else ""
+        return Locked(line) if is_locked(error) else Away(line)
 
 
 def _run(found: Any) -> Run:

@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -78,12 +80,15 @@ def test_a_database_that_cannot_be_opened_is_away_at_once(tmp_path: Path) -> Non
     assert done.away
 
 
-def test_a_web_page_in_place_of_mlflow_is_away() -> None:
+@contextmanager
+def answering(code: int, text: bytes) -> Iterator[str]:
+    """Answer every request alike, as what stands in front of MLflow does."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(code)
             self.end_headers()
-            self.wfile.write(b"<html>Welcome</html>")
+            self.wfile.write(text)
 
         do_POST = do_GET  # noqa: N815
 
@@ -93,13 +98,39 @@ def test_a_web_page_in_place_of_mlflow_is_away() -> None:
     with HTTPServer(("127.0.0.1", 0), Page) as site:
         thread = Thread(target=site.serve_forever)
         thread.start()
-        tracker = open_tracker(f"http://127.0.0.1:{site.server_port}", experiment="forecast")
+        yield f"http://127.0.0.1:{site.server_port}"
+        site.shutdown()
+        thread.join()
+
+
+def test_a_web_page_in_place_of_mlflow_is_away() -> None:
+    with answering(200, b"<html>Welcome</html>") as uri:
+        tracker = open_tracker(uri, experiment="forecast")
 
         done = publish(tracker, study=make_study(), trials=make_trials(2))
 
-        site.shutdown()
-        thread.join()
     assert done.away
+    assert not tracker.why_locked
+
+
+@pytest.mark.parametrize(("code", "user"), [(401, ""), (401, "ann"), (403, "ann")])
+def test_a_server_that_asks_for_a_password_is_told_apart_from_one_that_is_away(
+    code: int, user: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    if user:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+    with answering(code, b"You are not authenticated.") as uri:
+        tracker = open_tracker(uri, experiment="forecast")
+
+        done = publish(tracker, study=make_study(), trials=make_trials(2))
+
+    why = "it does not let user ann in" if user else "it asks for a password: set MLFLOW_TRACKING_"
+    assert done.away, "what it lacks can be written later"
+    assert why in tracker.why_locked
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "sweep.tracking"]
+    assert why in line
+    assert "no answer" not in line
 
 
 @pytest.mark.slow
