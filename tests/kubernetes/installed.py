@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import yaml
 from kubernetes import client
 from testbed.control import ControlPlane
 from testbed.environment import ENV, environment_folders
+from testbed.errors import BedError
 from testbed.helm import Programs
 from testbed.pods import PYTHON, Pods
 from testbed.real_fixtures import Trainer
-from testbed.volumes import shown
+from testbed.volumes import Shown, shown
 from testbed.waiting import until
 
 CHART = Path(__file__).parents[2] / "charts" / "sweep"
@@ -75,6 +77,28 @@ class Installed:
         """Wait until each part of the stack has one pod, which is ready."""
         until(self.stack, holds=_all_ready, within_s=300)
 
+    def helm_test(self) -> str:
+        """Run the chart's own test; return what helm said of it."""
+        try:
+            return self.helm("test", RELEASE, "--timeout", "8m")
+        except BedError as error:
+            raise AssertionError(f"{error}\n{self.pods.logs('sweep-test')}") from None
+
+    @contextmanager
+    def mlflow(self) -> Iterator[str]:
+        """Reach MLflow as the client tells a person to, while the context lasts."""
+        words = ["--namespace", self.namespace, "port-forward", "service/sweep-mlflow", ":5000"]
+        env = {**os.environ, "KUBECONFIG": str(self.control.kubeconfig)}
+        with subprocess.Popen(
+            [self.programs.kubectl, *words], env=env, stdout=subprocess.PIPE, text=True
+        ) as tunnel:
+            try:
+                assert tunnel.stdout is not None
+                told = tunnel.stdout.readline()  # "Forwarding from 127.0.0.1:41234 -> 5000"
+                yield f"http://{told.split()[2]}"
+            finally:
+                tunnel.kill()
+
     def secrets(self) -> dict[str, dict[str, str]]:
         """Read the Secrets that the chart made."""
         found = self.pods.core.list_namespaced_secret(self.namespace, label_selector=OURS)
@@ -107,14 +131,20 @@ def installed(
     programs: Programs,
     folder: Path,
     changes: Mapping[str, Mapping[str, Any]] = NOTHING,
+    client_image: str | None = None,
 ) -> Iterator[Installed]:
     """Install the chart with its defaults, but for images that this machine has, and `changes`.
 
-    Clients and MLflow run in this machine's Python environment, shown read-only.
+    Clients and MLflow run in `client_image`, else in this machine's Python environment, shown
+    read-only.
     """
-    with shown(pods, environment_folders()) as environment, _disks(pods, folder):
+    with ExitStack() as stack:
+        stack.enter_context(_disks(pods, folder))
+        python: dict[str, Any] = {"image": client_image}
+        if client_image is None:
+            python = _python(stack.enter_context(shown(pods, environment_folders())))
         values = folder / "values.yaml"
-        plain = _values(node, environment.volumes, environment.mounts)
+        plain = _values(node, python)
         merged = {name: {**plain.get(name, {}), **part} for name, part in changes.items()}
         values.write_text(yaml.safe_dump({**plain, **merged}))
         release = Installed(pods, programs, control, values)
@@ -122,22 +152,24 @@ def installed(
         yield release
 
 
-def _values(
-    node: Trainer, volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]
-) -> dict[str, Any]:
-    python = {
+def _python(environment: Shown) -> dict[str, Any]:
+    variables = {
         **ENV,
         "PATH": f"{Path(sys.prefix) / 'bin'}:{os.defpath}",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    kept = {name: value for name, value in python.items() if name not in ("HOME", "USER")}
-    shared = {"image": PYTHON, "env": kept, "volumes": volumes, "volumeMounts": mounts}
+    kept = {name: value for name, value in variables.items() if name not in ("HOME", "USER")}
+    folders = {"volumes": environment.volumes, "volumeMounts": environment.mounts}
+    return {"image": PYTHON, "env": kept, **folders}
+
+
+def _values(node: Trainer, python: Mapping[str, Any]) -> dict[str, Any]:
     little = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
     by_hand = {"persistence": {"storageClass": "-", "size": "1Gi"}}
     return {
         "image": node.image,
-        "client": {**shared, "resources": little},
-        "mlflow": {**shared, "resources": little},
+        "client": {**python, "resources": little},
+        "mlflow": {**python, "resources": little},
         "postgres": by_hand,
         "minio": by_hand,
         "nightly": {"enabled": True, "schedule": "0 0 29 2 *", "overrides": list(TINY)},

@@ -5,25 +5,21 @@ The tests use one release, in the order in which they stand here.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from clients import Ended, Place, finish, wait_until
-from conftest import KEYS
 from installed import CHART, OURS, RELEASE, TINY, Installed, installed, namespace_on
 from kubernetes.client import ApiClient
-from testbed.bed import Bed
 from testbed.control import ControlPlane
-from testbed.errors import BedError
 from testbed.helm import programs
-from testbed.levers import Link
-from testbed.pods import conditions
-from testbed.postgres import Postgres
+from testbed.pods import conditions, exit_code
 from testbed.real_fixtures import Trainer
-from testbed.s3 import Bucket
 
 pytestmark = [
     pytest.mark.node,
@@ -75,8 +71,19 @@ def test_a_sweep_from_outside_needs_no_flag(release: Installed, person: Place) -
     assert "s3://sweep/studies/outside" in done.out
 
 
+def test_a_gate_from_outside_finds_the_first_champion(release: Installed, person: Place) -> None:
+    done, said = gate(person, "outside")
+
+    assert done.code == 0, done.out + done.err
+    assert (said["verdict"], len(said["seeds"])) == ("first", 5)
+    jobs = release.pods.batch.list_namespaced_job(
+        release.namespace, label_selector="sweep/study=outside"
+    )
+    assert len(jobs.items) == 2, "its trials are one more Job"
+
+
 def test_helm_test_runs_a_sweep_inside(release: Installed) -> None:
-    told = helm_test(release)
+    told = release.helm_test()
 
     assert "Succeeded" in told
     assert "2 trials: 2 completed" in release.pods.logs("sweep-test")
@@ -104,6 +111,29 @@ def test_a_night_whose_client_is_killed_completes_as_one_study(
     assert [job.metadata.name for job in jobs.items][:1] == [f"{NIGHT}-r1"]
 
 
+def test_that_night_s_gate_held_it_against_the_champion(person: Place) -> None:
+    done, said = gate(person, NIGHT)  # it has judged: it says the same again
+
+    assert (done.code, said["verdict"]) == (0, "no difference known")
+    (check,) = said["checks"]
+    assert check["name"] == "tonight's winner against the winner of outside"
+    assert (check["pairs"], check["worse"]) == (5, 0.0), "the same configuration, data and code"
+
+
+def test_a_night_with_a_planted_regression_fails(release: Installed, person: Place) -> None:
+    worse = plant(release, {"optim.lr=0.001,0.003": "optim.lr=0.000001"})
+
+    ended = release.pods.wait_job(worse, lambda job: conditions(job) or None, within_s=600)
+
+    assert conditions(ended)["Failed"] == "PodFailurePolicy"
+    (pod,) = release.pods.of_job(worse)
+    assert exit_code(pod) == 4, release.pods.logs(pod.metadata.name)
+    done, said = gate(person, worse)
+    assert (done.code, said["verdict"], said["champion"]["study"]) == (4, "regression", "outside")
+    assert said["checks"][0]["pairs"] == 5
+    assert said["checks"][0]["low"] > 0
+
+
 def test_an_upgrade_keeps_passwords_and_data(release: Installed, person: Place) -> None:
     before = release.secrets()
     wait = ("--values", release.values, "--wait", "--timeout", "8m")
@@ -119,6 +149,8 @@ def test_artifacts_survive_a_rollback_and_a_restart_of_every_pod(
     release: Installed, person: Place
 ) -> None:
     secrets, before = release.secrets(), {pod.metadata.uid for pod in release.stack()}
+    with release.mlflow() as uri:
+        kept = artifacts(uri, "outside")
     release.helm("rollback", RELEASE, "1", "--timeout", "8m")
     release.kubectl("delete", "pod", "--selector", OURS, "--wait=false")
 
@@ -126,6 +158,10 @@ def test_artifacts_survive_a_rollback_and_a_restart_of_every_pod(
     release.wait_ready()
 
     assert release.secrets() == secrets
+    with release.mlflow() as uri:
+        assert artifacts(uri, "outside") == kept
+    assert "report.html" in kept
+    assert any(name.startswith("model/") for name in kept)
     again = person.verb("publish", "outside")
     assert again.code == 0, again.out + again.err
     assert person.verb("report", "outside", "--output", "page.html").code == 0
@@ -144,60 +180,46 @@ def test_uninstall_leaves_data_and_passwords_and_says_so(release: Installed) -> 
     wait_until(lambda: release.stack() == [], within_s=180)
 
 
-def test_store_and_database_may_be_elsewhere(
-    stack_node: Trainer,
-    control_plane: ControlPlane,
-    api_client: ApiClient,
-    bed: Bed,
-    bucket: Bucket,
-    postgres: Postgres,
-    tmp_path: Path,
-) -> None:
-    with (
-        Link(bucket.endpoint, address=bed.address) as s3,
-        Link(f"127.0.0.1:{postgres.port}", address=bed.address) as database,
-        namespace_on(stack_node, api_client) as pods,
-    ):
-        there = f"{database.address}:{database.port}/postgres"
-        uri = f"postgresql+psycopg2://sweep:{postgres.password}@{there}"
-        keys = {name: bucket.env[name] for name in KEYS}
-        for name, data in {"theirs": keys, "database": {"uri": uri}}.items():
-            body = {"metadata": {"name": name}, "stringData": data}
-            pods.core.create_namespaced_secret(pods.namespace, body)
-        changes = {
-            "minio": {"enabled": False},
-            "postgres": {"enabled": False},
-            "store": {
-                "url": f"{bucket.url}/studies",
-                "secret": "theirs",
-                "endpoint": {"pods": s3.url},
-            },
-            "mlflow": {
-                "database": {"secret": "database"},
-                "artifacts": {"url": f"{bucket.url}/mlflow"},
-            },
-        }
-        with installed(
-            stack_node, control_plane, pods, programs(), tmp_path, changes=changes
-        ) as release:
-            told = helm_test(release)
-            release.helm("uninstall", RELEASE, "--wait", "--timeout", "4m")
-
-    assert "Succeeded" in told
-    kept = bucket.client().list_objects_v2(Bucket=bucket.name, Prefix="mlflow/")
-    assert kept["KeyCount"] > 0, "MLflow keeps the winner's model there"
-
-
 def sweep(person: Place, study: str) -> Ended:
     words = ("sweep", "+experiment=forecast", *TINY, f"hydra.launcher.study={study}", "-m")
     return finish(person._start(["-m", *words]), within_s=600)
 
 
-def helm_test(release: Installed) -> str:
-    try:
-        return release.helm("test", RELEASE, "--timeout", "8m")
-    except BedError as error:
-        raise AssertionError(f"{error}\n{release.pods.logs('sweep-test')}") from None
+def gate(person: Place, study: str) -> tuple[Ended, dict[str, Any]]:
+    done = finish(person._start(["-m", "sweep", "gate", study, "--json"]), within_s=600)
+    return done, json.loads(done.out) if done.out else {}
+
+
+def plant(release: Installed, words: Mapping[str, str]) -> str:
+    """Start a night in which some words of its sweep are others."""
+    name = "night-2"
+    made = ("create", "job", "--from=cronjob/sweep-nightly", name, "--dry-run=client", "-o", "json")
+    job = json.loads(release.kubectl(*made))
+    (container,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert set(words) <= set(container["args"])
+    container["args"] = [words.get(word, word) for word in container["args"]]
+    release.pods.create_job(job)
+    return name
+
+
+def artifacts(uri: str, study: str) -> dict[str, str]:
+    """Download what MLflow keeps of a study, its report and its model; give digests by name."""
+    from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
+
+    client = MlflowClient(uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    wanted = f"tags.`sweep.study` = '{study}' and tags.`sweep.role` = 'study'"
+    (parent,) = client.search_runs(experiments, wanted)
+    model = parent.data.tags["sweep.model"].split()[1]
+    found = {}
+    for prefix, place in (("", f"runs:/{parent.info.run_id}/"), ("model/", f"models:/{model}")):
+        with TemporaryDirectory() as name:
+            download_artifacts(place, dst_path=name, tracking_uri=uri)
+            for file in filter(Path.is_file, Path(name).rglob("*")):
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                found[f"{prefix}{file.relative_to(name)}"] = digest
+    return found
 
 
 def trainers(release: Installed, study: str) -> list[Any]:

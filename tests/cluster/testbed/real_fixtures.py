@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from testbed.volumes import Shown
 
 NODES = 2
-BUILT = {"trainer", "stack_node"}  # ask for the Dockerfile's image
+BUILT = {"trainer": "trainer", "stack_node": "trainer", "client_node": "client"}  # roles of images
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -41,8 +41,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     with suppress(BedError):  # told by the tests that need it
         base = python_image()
-        if wanted & BUILT:
-            build_trainer(base)
+        for role in sorted({BUILT[name] for name in wanted & BUILT.keys()}):
+            build_trainer(base, role=role)
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +126,16 @@ def trainer(real_nodes: RealNodes) -> Trainer:
 @pytest.fixture(scope="session")
 def stack_node(real_nodes: RealNodes) -> Trainer:
     """Start one more node, which has the trainer's image and those that the chart names."""
+    return _stack_node(real_nodes, "trainer", kind="stack")
+
+
+@pytest.fixture(scope="session")
+def client_node(real_nodes: RealNodes) -> Trainer:
+    """Start one more node, which has the client's image and those that the chart names."""
+    return _stack_node(real_nodes, "client", kind="client")
+
+
+def _stack_node(nodes: RealNodes, role: str, *, kind: str) -> Trainer:
     import yaml
 
     from testbed.base_image import python_image
@@ -134,11 +144,11 @@ def stack_node(real_nodes: RealNodes) -> Trainer:
     from testbed.trainer_image import REPOSITORY, build_trainer
 
     base = python_image()
-    built = build_trainer(base)
+    built = build_trainer(base, role=role)
     values = yaml.safe_load((REPOSITORY / "charts" / "sweep" / "values.yaml").read_text())
     minio = values["minio"]
     stack = stack_images(
         postgres=values["postgres"]["image"], minio=minio["image"], client=minio["clientImage"]
     )
-    node = real_nodes.add([shell_image(), base, *stack], built=built, kind="stack")
+    node = nodes.add([shell_image(), base, *stack], built=built, kind=kind)
     return Trainer(image=built.name, node=node.name)

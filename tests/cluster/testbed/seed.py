@@ -38,8 +38,9 @@ def seed(images: Sequence[Image], *, built: BuiltImage | None = None, kind: str 
     key = hashlib.sha256("\n".join([FORMAT, *names]).encode()).hexdigest()[:16]
     place = CACHE / f"seed-{kind}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "seed.lock").open("w") as lock:
+    with (CACHE / "seed.lock").open("w") as lock, (CACHE / "trainer.lock").open("w") as building:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(building, fcntl.LOCK_EX)  # it mounts what is linked here
         if not place.exists():
             for older in CACHE.glob(f"seed-{kind}-*"):
                 shutil.rmtree(older)
