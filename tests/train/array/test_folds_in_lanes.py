@@ -139,8 +139,8 @@ def interrupted(queue_of: Any, configs: list[Settings], *, question: int) -> dic
 
 
 # The second fold has 20 steps an epoch, the first 9: at the second question they have taken 16 and
-# 5. At the sixth, eighth and twelfth one trial trains on all, beside others that are in their folds;
-# at the twelfth one has a fold that is over and one that is not.
+# 5. At the sixth, eighth and twelfth one trial trains on all, beside others that are in their
+# folds; at the twelfth one has a fold that is over and one that is not.
 @pytest.mark.parametrize("question", [1, 2, 4, 6, 8, 12])
 def test_interrupted_every_trial_goes_on_with_the_same_bits(
     make_settings: Make, queue_of: Any, train_at_once: Any, bits_of: Any, question: int
