@@ -11,6 +11,7 @@ from sweep.report.formats import count, show_score
 from sweep.report.rolled import NETWORK, Rolled
 
 HEIGHT = 220.0
+LABEL = 16.0  # pixels that a name needs above its line
 
 
 def scores_by_origin(rolled: Rolled) -> str:
@@ -21,19 +22,20 @@ def scores_by_origin(rolled: Rolled) -> str:
     across = _whole_axis(rolled.known, title="rows known")
     frame = Frame(Sheet(PANEL, HEIGHT), across, score_axis(known, title=rolled.metric))
     frame.draw()
-    for name, own in rolled.scores.items():
-        if name != NETWORK:
-            points = _points(frame, rolled.known, own)
-            frame.sheet.lines([points], look="baseline dashed")
-            if points:
-                x, y = points[-1]
-                frame.sheet.text((x, y - 4), name, look="end baseline on-lines")
-    points = _points(frame, rolled.known, rolled.scores.get(NETWORK, ()))
-    frame.sheet.lines([points], look="best line")
+    lines = {name: _points(frame, rolled.known, own) for name, own in rolled.scores.items()}
+    baselines = {name: points for name, points in lines.items() if name != NETWORK and points}
+    frame.sheet.lines(baselines.values(), look="baseline dashed")
+    frame.sheet.lines([lines.get(NETWORK, [])], look="best line")
     for rows, value in zip(rolled.known, rolled.scores.get(NETWORK, ()), strict=False):
         if value is not None:
             hint = f"after {rows:,} rows: {show_score(value, places=4)}"
             frame.sheet.dot(frame.at(rows, value), radius=4, look="best", hint=hint)
+    ends = [points[-1] for points in lines.values() if points]
+    for name, points in baselines.items():
+        x, y = points[-1]
+        crowded = any(0 < y - other < LABEL for _, other in ends)
+        at = (x, y + LABEL if crowded else y - 5)
+        frame.sheet.text(at, name, look="end baseline on-lines")
     return frame.sheet.svg(f"{rolled.metric} at {count(len(rolled.known), 'origin')}")
 
 
