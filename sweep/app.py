@@ -215,6 +215,9 @@ def _result(trained: Trained, settings: Settings, backend: str) -> Result:
         buffer = io.BytesIO()
         np.savez(buffer, **dict(trained.weights))  # type: ignore[arg-type]
         weights = buffer.getvalue()
+    numbers = {"backend": backend, "precision": settings.train.precision}
+    if trained.lanes is not None:
+        numbers["lanes"] = str(trained.lanes)
     return Result(
         state=trained.state,
         objective=trained.objective,
@@ -224,7 +227,7 @@ def _result(trained: Trained, settings: Settings, backend: str) -> Result:
         weights=weights,
         device=trained.device,
         checkpoint=trained.checkpoint,
-        numbers={"backend": backend, "precision": settings.train.precision},
+        numbers=numbers,
     )
 
 

@@ -38,6 +38,7 @@ class Trained:
     failure: Failure | None = None
     weights: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)  # of the best epoch
     checkpoint: bytes | None = None  # of a trial that rests
+    lanes: int | None = None  # of its array, where the last digits depend on how many there are
 
 
 def train(

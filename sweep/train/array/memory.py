@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import torch
 
 from sweep.train.array.block import Task
 from sweep.train.array.network import BLOCK
+from sweep.train.array.probe import Memory
 from sweep.train.score import BATCH
 
 WIDTH = 64  # lanes of a block on a GPU: always as many, so that a lane's sums never depend on it
@@ -26,33 +24,26 @@ def lane_bytes(task: Task) -> int:
     forward = form.length * rows * form.hidden * form.layers * cell
     dropped = form.length * rows * form.hidden * max(0, form.layers - 1) * 3 * narrow
     backward = form.length * rows * form.hidden * 10 * narrow  # gradients of one layer's gates
+    # Each recorded graph keeps its own memory: that of a step, and that of the validation.
     scored = form.rows(BATCH) * form.hidden * (BLOCK * 10 * narrow + 4 * form.layers * wide)
     inputs = form.lookback * max(rows, form.rows(BATCH) // WIDTH) * form.columns * 3 * wide
     tables = task.steps * form.batch * 8
     weights = form.size * wide * 12  # four rows kept, the rest while they are moved
-    return max(forward + dropped + backward, scored) + inputs + tables + weights
+    return forward + dropped + backward + scored + inputs + tables + weights
 
 
-def width_for(tasks: Sequence[Task], *, device: torch.device, most: int) -> int:
-    """Choose the lanes of a block; `most` is how many trials there are.
-
-    A trial has a lane for each of the tasks.
+def width_for(each: float, *, memory: Memory | None, most: int) -> int:
+    """Choose the lanes of a block, where a trial takes `each` bytes; `most` is how many there are.
 
     On a GPU the choice does not depend on how many trials there are or what memory is free, so
     that a trial meets the same kernels everywhere.
     """
-    if device.type != "cuda":
+    if memory is None:
         return max(1, min(ON_CPU, most))
-    room = SHARE * torch.cuda.get_device_properties(device).total_memory - GRAPH_BYTES
-    fitting = max(1.0, room / sum(map(lane_bytes, tasks)))
+    fitting = max(1.0, (SHARE * memory.total - GRAPH_BYTES) / each)
     return min(WIDTH, 1 << math.floor(math.log2(fitting)))
 
 
-def blocks_for(tasks: Sequence[Task], *, width: int, device: torch.device, most: int) -> int:
-    """Choose how many blocks are held side by side, by the memory that is free now."""
-    wanted = max(1, -(-most // width))
-    if device.type != "cuda":
-        return 1
-    free, _ = torch.cuda.mem_get_info(device)
-    fitting = int((SHARE * free - GRAPH_BYTES) // (sum(map(lane_bytes, tasks)) * width))
-    return max(1, min(wanted, fitting))
+def spare(each: float, *, memory: Memory | None) -> int:
+    """Count the trials that the memory holds that is free now; a CPU has one block alone."""
+    return 0 if memory is None else int((SHARE * memory.free() - GRAPH_BYTES) // each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweep.plan.application import Checkpoints, Decision
 from sweep.plan.settings import Settings
@@ -86,8 +86,8 @@ class Running:
         self.refit = self.groups[-1].open(self.entry.settings, kept=None)
         self.refit.leader = abreast.median(self.held)
 
-    def end(self, state: State) -> None:
-        """Leave the slots, and tell what came of it."""
+    def end(self, state: State, *, lanes: int | None) -> None:
+        """Leave the slots, and tell what came of it; `lanes` as `Trained` has it."""
         rests = state is State.PAUSED
         self._leave(*(ALL if rests else (BEST,)))
         failures = [lane.failure for _, lane in self.placed() if lane.failure is not None]
@@ -102,7 +102,7 @@ class Running:
             device=device.model_name(self.groups[0].feed.device),
             checkpoint=self.to_bytes({}) if rests else None,
         )
-        self.entry.ended(found)
+        self.entry.ended(replace(found, lanes=lanes))
 
     def to_bytes(self, seated: dict[Lane, bytes]) -> bytes:
         """Write a checkpoint that `sweep.train.loop` reads as well, from those of seated lanes."""

@@ -15,8 +15,8 @@ from sweep.plan.application import Decision
 from sweep.plan.settings import Settings
 from sweep.plan.trial import State
 from sweep.train.array.engines import Tools
+from sweep.train.array.opening import NoRoom
 from sweep.train.array.recurrence import Operations, States
-from sweep.train.array.training import NoRoom
 from sweep.train.loop import train
 
 Make = Callable[..., Settings]
