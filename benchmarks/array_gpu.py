@@ -4,8 +4,10 @@
     python benchmarks/array_gpu.py --full          the guide's 144 shapes; go on by running it again
     python benchmarks/array_gpu.py --cpu-smoke     tiny shapes on the CPU: does it run at all?
 
-Results are kept in a JSON file after each shape, and what stands there is not measured again. A
-trial-step is one optimiser step of one trial; compiling, capturing and uploading are listed apart.
+Needs torch, NumPy and this repository, nothing else. Results are kept in a JSON file after each
+shape, and what stands there is not measured again. A trial-step is one optimiser step of one trial;
+starting, uploading, compiling and capturing are listed apart. Each shape has its share of the time
+that is left: what does not fit into it is left out, and named.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import numpy as np
-import torch
+BEGUN = time.perf_counter()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -49,10 +53,14 @@ from sweep.train.array.rates import moving  # noqa: E402
 from sweep.train.precision import arithmetic  # noqa: E402
 from sweep.train.schedule import Plateau  # noqa: E402
 
+IMPORTED_S = time.perf_counter() - BEGUN
 ROWS, VALIDATION, COLUMNS = 8640, 2880, 7  # as ETTh1 has them
 EPOCHS, EPOCHS_HALVING = 50, 3.28  # a trial of the grid; by rungs at 1, 3, 9, 27 and 50
 MOST_LANES = 512
 ROUNDS, ROUNDS_OF_SMOKE = 5, 2
+FOR_SCORES_S = 45.0  # of the time, kept for training 20 configurations twice
+LEAST_S = 15.0  # that a shape gets; a run goes on later rather than measure in less
+GOAL = "L1 H100 T50 B32"
 
 
 @dataclass(frozen=True)
@@ -162,8 +170,14 @@ class Contender:
     set_up_s: float = 0.0
 
 
+class TimeUp(RuntimeError):
+    """Tell that a shape has had its share of the time."""
+
+
 class Bench:
     """The device, and how time is taken on it."""
+
+    until = float("inf")  # by time.monotonic, for the shape under way
 
     def __init__(self, *, smoke: bool) -> None:
         self.smoke = smoke
@@ -171,6 +185,11 @@ class Bench:
         self.place = torch.device("cuda" if self.cuda else "cpu")
         self.rows, self.validation = (80, 20) if smoke else (ROWS, VALIDATION)
         self.round_s = 0.02 if smoke else 0.25
+
+    def check(self) -> None:
+        """Raise TimeUp where nothing more is to be begun for this shape."""
+        if time.monotonic() > self.until:
+            raise TimeUp("this shape has had its share of the time")
 
     def wait(self) -> None:
         """Wait until the device has done all that was asked of it."""
@@ -189,12 +208,14 @@ class Bench:
     def each(self, contenders: Mapping[str, Contender]) -> dict[str, list[float]]:
         """Time all in turn, in rounds of swapped order: seconds a trial-step."""
         times: dict[str, int] = {}
+        rounds = ROUNDS_OF_SMOKE if self.smoke else ROUNDS
+        left = max(0.0, self.until - time.monotonic()) / (2 * rounds * max(1, len(contenders)))
         for name, own in contenders.items():
             own.step()
             once = self.seconds(own.step, 2) / 2
-            times[name] = max(1, min(100, int(self.round_s / max(once, 1e-6))))
+            times[name] = max(1, min(100, int(min(self.round_s, left) / max(once, 1e-6))))
         found: dict[str, list[float]] = {name: [] for name in contenders}
-        for number in range(ROUNDS_OF_SMOKE if self.smoke else ROUNDS):
+        for number in range(rounds):
             names = list(contenders)[:: 1 if number % 2 else -1]
             for name in names:
                 own = contenders[name]
@@ -211,102 +232,155 @@ class Bench:
 
 def tools_for(form: Form, bench: Bench) -> dict[str, Tools]:
     """Offer torch's own operations, and the kernels where there is a GPU."""
-    found = {"ops": PLAIN}
+    found: dict[str, Tools] = {}
     if bench.cuda:
         from sweep.train.array import kernels
 
         found["fused"] = Tools(kernels.Fused(), kernels.kept, kernels.update)
         if kernels.fits(form.hidden, form.factors):
             found["persistent"] = Tools(persistent(form.precision), kernels.kept, kernels.update)
-    return found
+    return found | {"ops": PLAIN}  # the most telling first, for time may be short
 
 
-def measure(shape: Shape, bench: Bench, *, precisions: Sequence[str]) -> dict[str, Any]:
-    """Measure one shape: baselines, lanes, kernels and precisions."""
-    result: dict[str, Any] = {"set_up_s": {}, "difference": {}, "same_bits_at_any_width": {}}
-    device = str(bench.place.type)
-    contenders: dict[str, Contender] = {}
-    for precision in precisions:
-        settings = settings_of(shape, precision=precision, device=device)
-        rows = {"rows": bench.rows, "validation": bench.validation, "place": bench.place}
-        task = task_of(settings, **rows)
+def measure(
+    shape: Shape, bench: Bench, *, precisions: Sequence[str], arrays: Sequence[str]
+) -> dict[str, Any]:
+    """Measure one shape: one trial at a time in all precisions, and arrays in some of them."""
+    result: dict[str, Any] = {"difference": {}, "same_bits_at_any_width": {}, "upload_s": {}}
+    for place, precision in enumerate(precisions):
+        whole = bench.until
+        bench.until = _share(whole, parts=len(precisions) - place)
+        if precision in arrays:
+            result.setdefault("full", {})[precision] = full(shape, bench, precision=precision)
+            bench.clear()
+        settings = settings_of(shape, precision=precision, device=str(bench.place.type))
         with arithmetic(settings, mixed=False):
-            for graph in (False, True) if bench.cuda else (False,):
-                name = f"{'graph' if graph else 'alone'} {precision}"
-                with left_out(name, result):
-                    contenders[name] = Contender(1, Alone(settings, task, graph=graph).step)
-            for kind, tools in tools_for(task.form, bench).items():
-                check = f"{kind} {precision}"
-                result["difference"][check] = difference(
-                    tools.engine, task.form, device=bench.place
-                )
-                result["same_bits_at_any_width"][check] = same_at_any_width(
-                    tools.engine, task.form, device=bench.place, lanes=8
-                )
-                for lanes in (1, 2) if bench.smoke else (1, 8, 64):
-                    if bench.cuda and lanes * lane_bytes(task) > 0.2 * _memory():
-                        continue
-                    name = f"array {kind} {precision} K={lanes}"
-                    with left_out(name, result):
-                        begun = time.perf_counter()
-                        block = block_of(settings, task, lanes=lanes, tools=tools)
-                        bench.wait()
-                        result["set_up_s"][name] = time.perf_counter() - begun
-                        contenders[name] = Contender(lanes, _repeat(block, task.steps))
+            contenders = _contenders(settings, bench, result, array=precision in arrays)
             times = bench.each(contenders)
         result.setdefault("trial_step_s", {}).update(_medians(times))
         result.setdefault("over_alone", {}).update(_ratios(times))
-        contenders.clear()
+        del contenders
         bench.clear()
-        result.setdefault("full", {})[precision] = full(shape, bench, precision=precision)
-        bench.clear()
+        bench.until = whole
+    result["over_fastest_alone"] = _over_fastest(result["trial_step_s"])
     return result
 
 
+def _share(until: float, *, parts: int) -> float:
+    now = time.monotonic()
+    return now + (until - now) / parts
+
+
+def _contenders(
+    settings: Settings, bench: Bench, result: dict[str, Any], *, array: bool
+) -> dict[str, Contender]:
+    """Make what is timed against each other in one precision, as long as there is time."""
+    precision = settings.train.precision
+    begun = time.perf_counter()
+    task = task_of(settings, rows=bench.rows, validation=bench.validation, place=bench.place)
+    bench.wait()
+    result["upload_s"][precision] = time.perf_counter() - begun  # of the series
+    found: dict[str, Contender] = {}
+    for graph in (False, True) if bench.cuda else (False,):
+        name = f"{'graph' if graph else 'alone'} {precision}"
+        with left_out(name, result):
+            found[name] = Contender(1, Alone(settings, task, graph=graph).step)
+    for kind, tools in tools_for(task.form, bench).items() if array else ():
+        own = f"{kind} {precision}"
+        with left_out(own, result):
+            bench.check()
+            engine = tools.engine
+            result["difference"][own] = difference(engine, task.form, device=bench.place)
+            result["same_bits_at_any_width"][own] = same_at_any_width(
+                engine, task.form, device=bench.place, lanes=8
+            )
+        for lanes in (2, 1) if bench.smoke else (64, 8, 1):
+            name = f"array {own} K={lanes}"
+            if bench.cuda and lanes * lane_bytes(task) > 0.2 * _memory():
+                result.setdefault("left_out", {})[name] = "beside the others it does not fit"
+                continue
+            with left_out(name, result):
+                bench.check()
+                block = block_of(settings, task, lanes=lanes, tools=tools)
+                found[name] = Contender(lanes, _repeat(block, task.steps))
+    return found
+
+
 def full(shape: Shape, bench: Bench, *, precision: str) -> dict[str, Any]:
-    """Fill the device with blocks and measure steps, validation and watts."""
+    """Fill the device with blocks and measure steps, validation and watts, by kind of kernel."""
     settings = settings_of(shape, precision=precision, device=str(bench.place.type))
     task = task_of(settings, rows=bench.rows, validation=bench.validation, place=bench.place)
-    width = 2 if bench.smoke else 64
-    blocks = 2
-    if bench.cuda:
-        fitting = int(0.8 * _memory() // (lane_bytes(task) * width))
-        blocks = max(1, min(MOST_LANES // width, fitting))
-        if fitting == 0:
-            width = max(1, int(0.8 * _memory() // lane_bytes(task)))
     found: dict[str, Any] = {}
     for kind, tools in tools_for(task.form, bench).items():
+        if found and time.monotonic() > bench.until:
+            break
         with arithmetic(settings, mixed=False):
-            own = [block_of(settings, task, lanes=width, tools=tools) for _ in range(blocks)]
-            steps = [_repeat(block, task.steps) for block in own]
-            lanes = width * blocks
-
-            def together(steps: list[Callable[[], None]] = steps) -> None:
-                for step in steps:
-                    step()
-
-            def validate(own: list[Block] = own) -> None:
-                for block in own:
-                    block.validate()
-
-            with watts(bench) as drawn:
-                times = bench.each({"full": Contender(lanes, together)})["full"]
-            validation = bench.seconds(validate, 2) / 2 / lanes
-        step = statistics.median(times)
-        power = statistics.fmean(drawn) if drawn else None
-        found[kind] = {
-            "lanes": lanes,
-            "trial_step_s": step,
-            "spread": (max(times) - min(times)) / step,
-            "trial_validation_s": validation,
-            "joules_per_trial_step": None if power is None else power * step,
-            "flop_per_s": shape.flop / step,
-            "bytes_per_s": ELEMENTS * task.form.factors.itemsize * shape.cells / step,
-            "memory_bytes": torch.cuda.max_memory_allocated() if bench.cuda else None,
-        }
-        del own, steps, together, validate
+            found[kind] = _filled(shape, bench, settings, task, tools)
         bench.clear()
     return found
+
+
+def _filled(
+    shape: Shape, bench: Bench, settings: Settings, task: Task, tools: Tools
+) -> dict[str, Any]:
+    if bench.cuda:
+        torch.cuda.reset_peak_memory_stats()
+    own, took = _blocks(settings, task, tools, bench)
+    steps = [_repeat(block, task.steps) for block in own]
+    lanes = sum(block.lanes for block in own)
+
+    def together() -> None:
+        for step in steps:
+            step()
+
+    def validate() -> None:
+        for block in own:
+            block.validate()
+
+    with watts(bench) as drawn:
+        times = bench.each({"full": Contender(lanes, together)})["full"]
+    step = statistics.median(times)
+    power = statistics.fmean(drawn) if drawn else None
+    return {
+        "lanes": lanes,
+        "compile_s": max(0.0, took[0] - took[-1]),  # what the first block takes longer
+        "capture_s": took[-1],  # of a block, with the upload of its weights and tables
+        "trial_step_s": step,
+        "spread": (max(times) - min(times)) / step,
+        "trial_validation_s": bench.seconds(validate, 2) / 2 / lanes,
+        "joules_per_trial_step": None if power is None else power * step,
+        "flop_per_s": shape.flop / step,
+        "bytes_per_s": ELEMENTS * task.form.factors.itemsize * shape.cells / step,
+        "memory_bytes": torch.cuda.max_memory_allocated() if bench.cuda else None,
+        "memory_bytes_by_the_model": lane_bytes(task) * lanes,
+    }
+
+
+def _blocks(
+    settings: Settings, task: Task, tools: Tools, bench: Bench
+) -> tuple[list[Block], list[float]]:
+    """Make as many blocks as fit, by the model and then by trying; tell how long each took."""
+    width, count = (2, 2) if bench.smoke else (64, MOST_LANES // 64)
+    if bench.cuda:
+        lanes = max(1, int(0.8 * _memory() // lane_bytes(task)))
+        width, count = min(width, lanes), max(1, min(count, lanes // width))
+    while True:
+        own: list[Block] = []
+        took: list[float] = []
+        try:
+            for _ in range(count):
+                begun = time.perf_counter()
+                own.append(block_of(settings, task, lanes=width, tools=tools))
+                bench.wait()
+                took.append(time.perf_counter() - begun)
+        except torch.OutOfMemoryError:
+            if width == count == 1:
+                raise
+            width, count = (width, count // 2) if count > 1 else (width // 2, 1)
+        else:
+            return own, took
+        own.clear()
+        bench.clear()
 
 
 def ceilings(bench: Bench) -> dict[str, float]:
@@ -316,6 +390,10 @@ def ceilings(bench: Bench) -> dict[str, float]:
         a, b = (torch.randn(size, size, dtype=kind, device=bench.place) for _ in range(2))
         a @ b
         found[f"{name}_flop_per_s"] = 2 * size**3 * 10 / bench.seconds(lambda a=a, b=b: a @ b, 10)
+    if bench.cuda:
+        before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, True
+        found["tf32_flop_per_s"] = 2 * size**3 * 10 / bench.seconds(lambda a=a, b=b: a @ b, 10)
+        torch.backends.cuda.matmul.allow_tf32 = before
     source = torch.randn((1 << 20) if bench.smoke else (1 << 29), device=bench.place)
     target = torch.empty_like(source)
     took = bench.seconds(lambda: target.copy_(source), 10)
@@ -470,6 +548,68 @@ def _ratios(times: Mapping[str, list[float]]) -> dict[str, float]:
     }
 
 
+def _over_fastest(times: Mapping[str, float]) -> dict[str, float]:
+    """Compare with one trial at a time in whichever precision that is fastest."""
+    base = min(own for name, own in times.items() if name.startswith("alone"))
+    return {name: base / own for name, own in times.items()}
+
+
+def persistent_up_to(shapes: Mapping[str, Any]) -> int:
+    """Tell up to how many units the persistent kernel won wherever it was measured; 0: nowhere.
+
+    This is what `engines.PERSISTENT_UP_TO` is to be on this device.
+    """
+    wins: dict[int, bool] = {}
+    for each in shapes.values():
+        for kinds in each["full"].values():
+            if "persistent" in kinds and "fused" in kinds:
+                won = kinds["persistent"]["trial_step_s"] < kinds["fused"]["trial_step_s"]
+                units = each["shape"]["hidden"]
+                wins[units] = wins.get(units, True) and won
+    found = 0
+    for units in sorted(wins):
+        if not wins[units]:
+            break
+        found = units
+    return found
+
+
+def goals(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what was aimed at beside what was measured."""
+    shapes = kept["shapes"]
+    found: dict[str, Any] = {}
+    for kind, least in (("fused", 50), ("persistent", 100)):
+        own = {}
+        for precision, kinds in shapes.get(GOAL, {}).get("full", {}).items():
+            alone = shapes[GOAL]["trial_step_s"].get(f"alone {precision}")
+            if alone is not None and kind in kinds:
+                own[precision] = alone / kinds[kind]["trial_step_s"]
+        found[f"{GOAL}, {kind}: times one at a time, aimed at {least}"] = own
+    # By the kernels that the array would choose, of which any is among those measured.
+    slowest = {
+        shape: min(best.values())
+        for shape, each in shapes.items()
+        if (best := _best_by_lanes(each["over_fastest_alone"]))
+    }
+    if slowest:
+        name = min(slowest, key=lambda shape: slowest[shape])
+        found["slowest with 8 lanes or more, aimed at 1"] = {name: slowest[name]}
+    hours = kept.get("grid", {}).get("bfloat16", {})
+    found["GPU-hours of the grid in bfloat16, aimed at 20"] = hours.get("gpu_hours")
+    found["with halving, aimed at 1.5"] = hours.get("gpu_hours_with_halving")
+    return found
+
+
+def _best_by_lanes(ratios: Mapping[str, float]) -> dict[str, float]:
+    """Take, for each number of lanes from 8 on, the ratio of the fastest kernel."""
+    best: dict[str, float] = {}
+    for name, ratio in ratios.items():
+        _, _, lanes = name.partition(" K=")
+        if lanes and int(lanes) >= 8:
+            best[lanes] = max(best.get(lanes, 0.0), ratio)
+    return best
+
+
 def _memory() -> float:
     return float(torch.cuda.get_device_properties(0).total_memory)
 
@@ -485,25 +625,42 @@ def main() -> None:
         sys.exit("no GPU here; --cpu-smoke runs it on the CPU at small size")
     file = Path(options.out)
     kept = _opened(file, bench)
-    precisions = ["float32", "bfloat16"] + (["tf32"] if bench.cuda else [])
+    kept.setdefault("start_up_s", {"importing": IMPORTED_S, "context": _first_touch(bench)})
     deadline = time.monotonic() + 60 * options.minutes
     kept.setdefault("ceilings", ceilings(bench))
-    for shape in SMOKE if bench.smoke else GRID if options.full else NAMED:
-        if shape.name in kept["shapes"]:
-            continue
-        if time.monotonic() > deadline:
+    shapes = SMOKE if bench.smoke else GRID if options.full else NAMED
+    todo = [shape for shape in shapes if shape.name not in kept["shapes"]]
+    reserved = 0.0 if bench.smoke or "scores" in kept else FOR_SCORES_S
+    for place, shape in enumerate(todo):
+        left = deadline - reserved - time.monotonic()
+        if left < (0 if bench.smoke else LEAST_S):
             print(f"time is up; run it again to go on from {file}")
             break
-        kept["shapes"][shape.name] = _measured(shape, bench, precisions)
+        bench.until = time.monotonic() + max(LEAST_S, left / (len(todo) - place))
+        kept["shapes"][shape.name] = _measured(shape, bench)
         file.write_text(json.dumps(kept, indent=1))
         _print(shape, kept["shapes"][shape.name], kept["ceilings"])
     if "scores" not in kept and time.monotonic() < deadline:
         kept["scores"] = scores(bench)
     if bench.cuda:
-        kept["grid"] = {p: extrapolate(kept["shapes"], precision=p) for p in precisions}
+        kept["grid"] = {
+            p: extrapolate(kept["shapes"], precision=p) for p in ("bfloat16", "float32")
+        }
+        kept["persistent_up_to"] = persistent_up_to(kept["shapes"])
+        kept["goals"] = goals(kept)
     file.write_text(json.dumps(kept, indent=1))
-    for key in ("ceilings", "grid", "scores"):
+    for key in ("start_up_s", "ceilings", "grid", "scores", "goals"):
         print(f"{key}: {json.dumps(kept.get(key))}")
+    if bench.cuda:
+        print(f"engines.PERSISTENT_UP_TO should be {kept['persistent_up_to']} on this device")
+
+
+def _first_touch(bench: Bench) -> float:
+    """Tell what the first work on the device takes."""
+    begun = time.perf_counter()
+    torch.ones(1, device=bench.place).add_(1)
+    bench.wait()
+    return time.perf_counter() - begun
 
 
 def _opened(file: Path, bench: Bench) -> dict[str, Any]:
@@ -515,8 +672,12 @@ def _opened(file: Path, bench: Bench) -> dict[str, Any]:
     return kept
 
 
-def _measured(shape: Shape, bench: Bench, precisions: Sequence[str]) -> dict[str, Any]:
-    found = measure(shape, bench, precisions=precisions)
+def _measured(shape: Shape, bench: Bench) -> dict[str, Any]:
+    arrays = ["bfloat16", "float32"]
+    precisions = [*arrays, "tf32"] if bench.cuda else arrays
+    if shape.name == GOAL:
+        arrays = precisions
+    found = measure(shape, bench, precisions=precisions, arrays=arrays)
     if shape.name in SHARED:
         count = 1 if bench.smoke else 8
         found[f"{count} processes float32"] = several_processes(shape, bench, count=count)
@@ -529,7 +690,7 @@ def _print(shape: Shape, found: Mapping[str, Any], most: Mapping[str, float]) ->
         ratio = found["over_alone"][name]
         print(f"  {name:36} {1e6 * seconds:12.2f} us a trial-step {ratio:8.2f} x alone")
     for precision, kinds in found["full"].items():
-        product = "bfloat16" if precision == "bfloat16" else "float32"
+        product = precision
         for kind, own in kinds.items():
             name = f"array {kind} {precision} K={own['lanes']}"
             print(

@@ -22,6 +22,7 @@ from sweep.train.model import arrays, build
 
 Make = Callable[..., Settings]
 EPOCHS = 17  # of six steps: 183 windows in batches of 32, the last of 23
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"name": "adam", "weight_decay": 1e-3},
     "adam, l1": {"name": "adam", "l1": 1e-4, "clip_norm": 0.5},
@@ -61,6 +62,16 @@ LANES: list[dict[str, Any]] = [  # all that may differ within an array
     {"optim": {"name": "sgd", "lr": 0.02, "momentum": 0.5}, "train": {"loss": "mae"}},
     {"model": {"dropout": 0.1}, "optim": {"name": "adamw", "weight_decay": 0.1}},
 ]
+
+
+@pytest.fixture(params=DEVICES)
+def make_settings(make_settings: Make, request: pytest.FixtureRequest) -> Make:
+    """Make configurations for each processor that is there."""
+
+    def make(**groups: dict[str, Any]) -> Settings:
+        return make_settings(**joined(groups, {"train": {"device": request.param}}))
+
+    return make
 
 
 def joined(*parts: dict[str, Any]) -> dict[str, Any]:
@@ -125,21 +136,23 @@ def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: st
     )
     examples = open_feed(config)
     feed, windows = examples.feed, examples.windows
-    network = build(config, device=torch.device("cpu"))
+    network = build(config, device=feed.device)
     x, y = feed.batch(windows.train[:32])
     (network(x) - y).square().mean().backward()
     expected = {name: p.grad for name, p in network.named_parameters()}
 
     form = form_of(config)
-    row = torch.from_numpy(form.join(arrays(network))).expand(3, -1).clone()
+    row = torch.from_numpy(form.join(arrays(network))).to(feed.device).expand(3, -1).clone()
     leaves = {name: v.clone().requires_grad_() for name, v in form.views(row).items()}
     source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
-    window, targets = source.batch(torch.from_numpy(windows.train[:32]).expand(3, -1))
+    window, targets = source.batch(
+        torch.from_numpy(windows.train[:32]).to(feed.device).expand(3, -1)
+    )
     found = forecast(
         form,
         leaves,
         window,
-        relu=torch.zeros(3, dtype=torch.bool),
+        relu=torch.zeros(3, dtype=torch.bool, device=feed.device),
         drop=lambda site, states: states,
         engine=Operations(),
     )
