@@ -57,7 +57,7 @@ def opened(round_: Round, rungs: Rungs, *, site: Site) -> Round:
     fused = any(pack.fused for pack in round_.packs)
     lanes, most = site.lanes, site.workers
     if fused:
-        lanes = GPU_LANES if site.has_gpu else CPU_LANES
+        lanes = GPU_LANES * site.gpus_of_a_pack if site.has_gpu else CPU_LANES
         most = min(most, len(site.gpus) or most)
     slots = max(1, min(most, math.ceil(trials / lanes)))
     packs = [Pack(first + place, (), fused) for place in range(slots)]

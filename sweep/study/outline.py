@@ -141,7 +141,8 @@ def _fused(table: Grid, application: Application, site: Site) -> set[int]:
 
 def _fused_capacity(trials: int, site: Site) -> int:
     workers = len(site.gpus) or site.workers
-    return fused_capacity(trials, workers=workers, lanes=GPU_LANES if site.has_gpu else CPU_LANES)
+    lanes = GPU_LANES * site.gpus_of_a_pack if site.has_gpu else CPU_LANES
+    return fused_capacity(trials, workers=workers, lanes=lanes)
 
 
 def _check(table: Grid, application: Application) -> None:

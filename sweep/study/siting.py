@@ -66,6 +66,11 @@ class Site:
     gpus: Sequence[str] = ()  # of this machine, as CUDA_VISIBLE_DEVICES names them
 
     @property
+    def gpus_of_a_pack(self) -> int:
+        """Count the GPUs on which a pack is trained: those of a pod, or one of this machine."""
+        return 1 if self.settings is None else max(1, self.settings.pod.resources.gpu)
+
+    @property
     def has_gpu(self) -> bool:
         """Tell whether a pack has a GPU."""
         return bool(self.gpus) or (

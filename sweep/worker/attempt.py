@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5  # for an offer, where a slot has nothing to do
 PARENT = 0  # part of the records file of whoever hands trials out
+BESIDE = 1000  # and from which on those of further ones are numbered
+BATCHES = 100_000  # more than one of them writes
 
 
 def live(work: Assignment) -> Exit:
@@ -72,11 +74,13 @@ def live(work: Assignment) -> Exit:
     return Exit.DONE
 
 
-def live_fused(work: Assignment, attempt: Attempt, *, writer: Writer, past: Past) -> None:
-    """Train the pack's trials at once, or what this slot claims."""
+def live_fused(
+    work: Assignment, attempt: Attempt, *, writer: Writer, past: Past, part: int = 1
+) -> None:
+    """Train the pack's trials at once, or what this slot claims; one part of several may do so."""
     climber = None
     if work.round.rungs is not None:
-        climber = climber_of(work.store, work.study, work.round, attempt, past=past)
+        climber = climber_of(work.store, work.study, work.round, attempt, past=past, part=part)
     train_at_once(work, writer=writer, past=past, climber=climber)
 
 
@@ -123,11 +127,15 @@ def offering_of(store: Store, round_: Round, attempt: Attempt, *, past: Past) ->
 
 
 def climber_of(
-    store: Store, study: Study, round_: Round, attempt: Attempt, *, past: Past
+    store: Store, study: Study, round_: Round, attempt: Attempt, *, past: Past, part: int = 1
 ) -> Climber:
-    """Let an attempt choose from the rungs; it writes to a records file of its own."""
+    """Let an attempt choose from the rungs; it writes to a records file of its own.
+
+    Where several parts of it do so the first alone takes up what earlier attempts had claimed.
+    """
     assert round_.rungs is not None
-    key = layout.results_key(attempt.pack, attempt.number, PARENT)
+    own = PARENT if part == 1 else BESIDE + part
+    key = layout.results_key(attempt.pack, attempt.number, own)
     return Climber(
         store=store,
         rungs=round_.rungs,
@@ -137,6 +145,8 @@ def climber_of(
         direction=study.direction,
         write=partial(store.append, key),
         known=past.records,
+        looked_back=part > 1,
+        batches=BATCHES * (part - 1),
     )
 
 

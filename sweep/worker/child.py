@@ -48,7 +48,7 @@ def become_child(
         notice = Notice(grace_s).listen()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _go_first()
-        threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
+        threading.Thread(target=die_with_parent, args=(lifeline,), daemon=True).start()
         own = ready.reopened().pack(index, notice=notice)
         fence = replace(attempt, store=own.store).fence(own.round.number)
         writer = Writer(attempt=attempt.number, part=part, fence=fence)
@@ -93,7 +93,8 @@ def _go_first() -> None:
         return
 
 
-def _die_with_parent(lifeline: int) -> None:
+def die_with_parent(lifeline: int) -> None:
+    """End this process when its parent does."""
     # Only the parent holds the other end: this returns when the parent is gone, however it went.
     os.read(lifeline, 1)
     sys.stderr.flush()

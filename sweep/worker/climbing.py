@@ -44,18 +44,18 @@ class Climber:
     write: Callable[[bytes], None]  # adds lines to a records file of this attempt
     shown: Callable[[Record], None] = lambda _: None
     known: Mapping[int, Record] = field(default_factory=dict)  # results of the pack's earlier lives
+    looked_back: bool = False  # at what earlier lives of the pack had claimed
+    batches: int = 0  # of pruned trials that were written so far, as they are numbered
     _settled: set[int] = field(default_factory=set)  # trials that are known to be pruned
     _read: set[str] = field(default_factory=set)  # objects that list pruned trials
-    _looked_back: bool = False
     _left: list[Step] = field(default_factory=list)  # what earlier lives of the pack had claimed
-    _batches: int = 0
 
     def next(self) -> Climb | None:
         """Claim the next climb; None where nothing is left for this slot."""
         while True:
             picture = self._picture()
-            if not self._looked_back:
-                self._looked_back = True
+            if not self.looked_back:
+                self.looked_back = True
                 if self._look_back(picture):
                     continue
             if self._left:
@@ -124,8 +124,8 @@ class Climber:
                 )
             )
         self.write(b"".join(map(to_line, records)))
-        self._batches += 1
-        key = pruned_key(pack=self.pack, attempt=self.attempt, number=self._batches)
+        self.batches += 1
+        key = pruned_key(pack=self.pack, attempt=self.attempt, number=self.batches)
         self.store.write(key, json.dumps([record.trial for record in records]).encode())
         self._settled.update(record.trial for record in records)
         for record in records:

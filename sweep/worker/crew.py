@@ -72,7 +72,7 @@ class Crew:
         Raises ToldToStop and Fenced once the children have ended, and StoreLost.
         """
         self._waiting = deque(self.orders)
-        with _woken_by_children() as wake, self._ending():
+        with woken_by_children() as wake, self._ending():
             while True:
                 self.notice.check()
                 self.fence.check()
@@ -212,7 +212,8 @@ class Crew:
 
 
 @contextmanager
-def _woken_by_children() -> Iterator[int]:
+def woken_by_children() -> Iterator[int]:
+    """Give a descriptor that can be read whenever a child has ended."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)

@@ -19,6 +19,7 @@ from sweep.plan.trial import Failure, Record, State
 from sweep.search.climbing import Climb
 from sweep.study.showing import ENV, tracker_of
 from sweep.tracking.address import without_password
+from sweep.worker.arrays import gpu_names, train_on_every_gpu
 from sweep.worker.assignment import Ready, get_ready
 from sweep.worker.attempt import (
     PARENT,
@@ -102,11 +103,7 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
         if past.idle_deaths >= most:
             return Exit.PACK_FAILS
         if pack.fused:
-            # In this process: an array has the whole GPU, and nothing to run beside it.
-            work = ready.pack(orders.index, notice=notice)
-            measure_baselines(work)
-            writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(ready.round.number))
-            live_fused(work, attempt, writer=writer, past=past)
+            _train_at_once(ready, orders, attempt, past=past, notice=notice)
             return Exit.DONE
         todo: list[Order] = [{"trial": n} for n in pack.trials if n not in past.done]
         source = _source(ready, attempt, past)
@@ -160,6 +157,20 @@ def live_in_pod(ready: Ready, orders: Orders, *, notice: Notice) -> Exit:
             os.close(lifeline)
             os.close(held)
     return Exit.DONE
+
+
+def _train_at_once(
+    ready: Ready, orders: Orders, attempt: Attempt, *, past: Past, notice: Notice
+) -> None:
+    """Train a fused pack: on one GPU in this process, for nothing runs beside it."""
+    if orders.gpus > 1:
+        gpus = gpu_names(os.environ, orders.gpus)
+        train_on_every_gpu(ready, orders, attempt, gpus=gpus, past=past, notice=notice)
+        return
+    work = ready.pack(orders.index, notice=notice)
+    measure_baselines(work)
+    writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(ready.round.number))
+    live_fused(work, attempt, writer=writer, past=past)
 
 
 def _source(ready: Ready, attempt: Attempt, past: Past) -> Climber | Offering | None:
