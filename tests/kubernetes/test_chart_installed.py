@@ -213,9 +213,9 @@ def artifacts(uri: str, study: str) -> dict[str, str]:
     experiments = [each.experiment_id for each in client.search_experiments()]
     wanted = f"tags.`sweep.study` = '{study}' and tags.`sweep.role` = 'study'"
     (parent,) = client.search_runs(experiments, wanted)
-    model = parent.data.tags["sweep.model"].split()[1]
+    model = client.get_logged_model(parent.data.tags["sweep.model"].split()[1]).artifact_location
     found = {}
-    for prefix, place in (("", f"runs:/{parent.info.run_id}/"), ("model/", f"models:/{model}")):
+    for prefix, place in (("", f"runs:/{parent.info.run_id}/"), ("model/", model)):
         with TemporaryDirectory() as name:
             download_artifacts(place, dst_path=name, tracking_uri=uri)
             for file in filter(Path.is_file, Path(name).rglob("*")):
