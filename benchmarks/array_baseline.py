@@ -40,19 +40,19 @@ class Alone:
             self.step = self._recorded()
 
     def _step(self) -> None:
-        batch = self.task.form.batch
-        index = torch.arange(batch, device=self.place.device)
-        index = (self.place * batch + index) % len(self.starts)
-        window, targets = self.task.source.batch(self.starts[index].unsqueeze(0))
+        rows = self.task.form.batch
+        index = torch.arange(rows, device=self.place.device)
+        index = (self.place * rows + index) % len(self.starts)
+        batch = self.task.source.batch(self.starts[index].unsqueeze(0))
         with torch.autocast(
             self.place.device.type,
             dtype=torch.bfloat16,
             enabled=self.precision == "bfloat16",
             cache_enabled=False,
         ):
-            states, _ = self.lstm(window[0].transpose(0, 1))
+            states, _ = self.lstm(batch.inputs[0].transpose(0, 1))
             found = self.head(states[:, -1])
-        loss = (found.float() - targets[0].flatten(1)).square().mean()
+        loss = (found.float() - batch.targets[0].flatten(1)).square().mean()
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()

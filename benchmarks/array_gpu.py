@@ -48,8 +48,8 @@ from sweep.train.array.engines import (  # noqa: E402
 )
 from sweep.train.array.form import Form, form_of  # noqa: E402
 from sweep.train.array.memory import lane_bytes  # noqa: E402
-from sweep.train.array.network import Source  # noqa: E402
 from sweep.train.array.rates import moving  # noqa: E402
+from sweep.train.array.source import Series  # noqa: E402
 from sweep.train.precision import arithmetic  # noqa: E402
 from sweep.train.schedule import Plateau  # noqa: E402
 
@@ -140,7 +140,7 @@ def task_of(settings: Settings, *, rows: int, validation: int, place: torch.devi
     length = settings.data.lookback
     return Task(
         form=form_of(settings),
-        source=Source(values, 1, length, 1),
+        source=Series(values, 1, length, 1),
         train=np.arange(length, rows),
         val=np.arange(rows, rows + validation),
     )

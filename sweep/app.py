@@ -29,7 +29,7 @@ from sweep.plan.application import (
     Turns,
     Winner,
 )
-from sweep.plan.facets import Facet, Flat, hashable
+from sweep.plan.facets import Facet, Flat
 from sweep.plan.rules import CLASSIFYING
 from sweep.plan.trial import Value
 
@@ -113,7 +113,7 @@ def cost(config: Flat) -> Cost:
 
 def shape(config: Flat) -> Hashable:
     """Name the shapes that trials of one pack share."""
-    return tuple(hashable(config.get(key)) for key in schema.PACK_KEYS)
+    return schema.pack(config)
 
 
 def warm() -> None:
@@ -147,13 +147,11 @@ def run_on(tree: Tree, on_epoch: OnEpoch, checkpoints: Checkpoints | None) -> Re
 
 
 def fuses(config: Flat) -> frozenset[str]:
-    """Say on which processors trials are trained at once.
-
-    Raises BadInput where train.backend=array has no form for the network.
-    """
+    """Say on which processors trials are trained at once."""
     from sweep.train.backend import fused_on
 
-    return fused_on(schema.settings_of(config))
+    backend, device = (str(config.get(key, schema.DEFAULTS[key])) for key in FUSE_KEYS)
+    return fused_on(backend=backend, device=device)
 
 
 def run_pack(turns: Turns) -> None:
@@ -180,7 +178,9 @@ class _Lanes:
         while (turn := self._turns.next()) is not None:
             try:
                 settings = schema.parse(turn.tree)
-                if device.resolve(settings.train.device).type in fused_on(settings):
+                own = settings.train
+                here = device.resolve(own.device).type
+                if here in fused_on(backend=own.backend, device=own.device):
                     return Entry(
                         settings=settings,
                         on_epoch=partial(_tell, turn.on_epoch),
@@ -399,24 +399,14 @@ COST_KEYS = (
     "train.quantiles",
 )
 
-FUSE_KEYS = (
-    "data.target",
-    "data.kind",
-    "model.bidirectional",
-    "model.head",
-    "model.pooling",
-    "model.embedding",
-    "train.loss",
-    "train.backend",
-    "train.device",
-)
+FUSE_KEYS = ("train.backend", "train.device")
 
 APPLICATION = Application(
     scores=scores,
     check_value=schema.check_value,
     rules=schema.RULES,
     effect=schema.EFFECT,
-    shape=Facet(schema.PACK_KEYS, shape),
+    shape=Facet((*schema.PACK_KEYS, *schema.OUTPUT_KEYS), shape),
     cost=Facet(COST_KEYS, cost),
     data=Facet(DATA_KEYS, data_hash),
     paths=("data.path", "data.test_path", "data.negative_path", "data.groups_path"),

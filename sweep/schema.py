@@ -170,6 +170,18 @@ def _pack_keys() -> tuple[str, ...]:
     return (*data_and_model, *how)
 
 
+def pack(config: Flat) -> Hashable:
+    """Name what trials of one array have in common: settings, and how many outputs a loss asks for.
+
+    Which quantiles are asked for may differ from lane to lane, their number may not.
+    """
+    loss, quantiles = (config.get(key, DEFAULTS[key]) for key in OUTPUT_KEYS)
+    asked = quantiles if loss == "quantile" else []
+    outputs = len(asked) if isinstance(asked, Sequence) and not isinstance(asked, str) else asked
+    own = "mse" if loss == "mae" else loss
+    return (*(hashable(config.get(key)) for key in PACK_KEYS), own, outputs)
+
+
 def _fields(group: type, prefix: str = "") -> dict[str, tuple[Any, Value]]:
     found: dict[str, tuple[Any, Value]] = {}
     kinds = get_type_hints(group)
@@ -216,6 +228,7 @@ def _rule(keys: tuple[str, ...], problem: Problem) -> Facet[None]:
 
 RULES: Sequence[Facet[None]] = [_rule(keys, problem) for keys, problem in PROBLEMS]
 PACK_KEYS = _pack_keys()
+OUTPUT_KEYS = ("train.loss", "train.quantiles")  # decide about a pack besides
 
 EFFECT = Facet(
     tuple(

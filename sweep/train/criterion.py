@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,8 +108,7 @@ class Criterion:
     @property
     def middle(self) -> int:
         """Tell which quantile is nearest to the median."""
-        away = [abs(quantile - 0.5) for quantile in self.quantiles]
-        return away.index(min(away))
+        return middle_of(self.quantiles)
 
     def _of_classes(self, output: Tensor, targets: Tensor) -> Tensor:
         if self.kind == "bce":
@@ -124,10 +123,8 @@ class Criterion:
         return loss * torch.tensor(self.weights, dtype=loss.dtype, device=loss.device)[targets]
 
     def _pinball(self, output: Tensor, targets: Tensor) -> Tensor:
-        """Map quantiles [..., Q] and targets [...] to losses [..., Q] (Koenker & Bassett 1978)."""
         levels = torch.tensor(self.quantiles, dtype=output.dtype, device=output.device)
-        error = targets[..., None] - output
-        return torch.maximum(levels * error, (levels - 1) * error)
+        return pinball(output, targets, levels=levels)
 
 
 def of(settings: Settings) -> Criterion:
@@ -140,11 +137,23 @@ def of(settings: Settings) -> Criterion:
     )
 
 
+def pinball(output: Tensor, targets: Tensor, *, levels: Tensor) -> Tensor:
+    """Map quantiles [..., Q] and targets [...] to losses [..., Q] (Koenker & Bassett 1978)."""
+    error = targets[..., None] - output
+    return torch.maximum(levels * error, (levels - 1) * error)
+
+
+def middle_of(quantiles: Sequence[float]) -> int:
+    """Tell which quantile is nearest to the median."""
+    away = [abs(quantile - 0.5) for quantile in quantiles]
+    return away.index(min(away))
+
+
 def told(output: Tensor) -> Tensor:
-    """Tell the class [B] from logits: of two classes [B, 1], else [B, K]."""
-    if output.shape[1] == 1:
-        return (output[:, 0] > 0).long()
-    return output.argmax(dim=1)
+    """Tell the class [...] from logits: of two classes [..., 1], else [..., K]."""
+    if output.shape[-1] == 1:
+        return (output[..., 0] > 0).long()
+    return output.argmax(dim=-1)
 
 
 def chances(output: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,23 +159,28 @@ def penalised(network: nn.Module) -> list[nn.Parameter]:
     Not biases, nor the normalisation's; nor vectors of words, most of which no batch holds: they
     would only be pulled to zero.
     """
-    return [parameter for name, parameter in network.named_parameters() if _bears(name, parameter)]
+    return [
+        parameter for name, parameter in network.named_parameters() if bears(name, parameter.shape)
+    ]
 
 
 def exempt(network: nn.Module) -> list[nn.Parameter]:
     """Pick the parameters that L1 and L2 leave alone."""
     return [
-        parameter for name, parameter in network.named_parameters() if not _bears(name, parameter)
+        parameter
+        for name, parameter in network.named_parameters()
+        if not bears(name, parameter.shape)
     ]
+
+
+def bears(name: str, shape: Sequence[int]) -> bool:
+    """Tell whether L1 and L2 act on a parameter."""
+    return len(shape) > 1 and not name.startswith("embedding.")
 
 
 def arrays(network: nn.Module) -> dict[str, NDArray[np.floating]]:
     """Copy the weights out as arrays."""
     return {name: p.detach().cpu().numpy().copy() for name, p in network.named_parameters()}
-
-
-def _bears(name: str, parameter: nn.Parameter) -> bool:
-    return parameter.ndim > 1 and not name.startswith("embedding.")
 
 
 def _layers(settings: Settings) -> nn.ModuleList:

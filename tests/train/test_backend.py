@@ -24,33 +24,8 @@ Make = Callable[..., Settings]
         ("array", "cpu", {"cpu"}),
     ],
 )
-def test_auto_takes_the_array_on_a_gpu_alone(
-    make_settings: Make, backend: str, device: str, expected: set[str]
-) -> None:
-    assert fused_on(make_settings(train={"backend": backend, "device": device})) == expected
-
-
-@pytest.mark.parametrize(
-    ("group", "key", "value"),
-    [
-        ("data", "kind", "text"),
-        ("model", "bidirectional", True),
-        ("model", "pooling", "mean"),
-        ("model", "head", "softmax"),
-        ("train", "loss", "quantile"),
-    ],
-)
-def test_what_the_array_has_no_form_for_is_refused_by_name_and_left_to_torch_by_auto(
-    make_settings: Make, group: str, key: str, value: object
-) -> None:
-    def options(backend: str) -> dict[str, dict[str, object]]:
-        return {"train": {"backend": backend, **({key: value} if group == "train" else {})}} | (
-            {group: {key: value}} if group != "train" else {}
-        )
-
-    with pytest.raises(BadInput, match=rf"train\.backend=array: .*{group}\.{key}=.*say .*torch"):
-        fused_on(make_settings(**options("array")))
-    assert fused_on(make_settings(**options("auto"))) == set()
+def test_auto_takes_the_array_on_a_gpu_alone(backend: str, device: str, expected: set[str]) -> None:
+    assert fused_on(backend=backend, device=device) == expected
 
 
 def test_tf32_without_a_gpu_is_refused_with_one_line(make_settings: Make) -> None:

@@ -18,11 +18,12 @@ from torch import Tensor
 from sweep.plan.settings import Settings
 from sweep.train.array import network, rates
 from sweep.train.array.capture import Replay, apart, captured
+from sweep.train.array.criteria import criterion_of
 from sweep.train.array.engines import PLAIN, Tools
 from sweep.train.array.form import Form
-from sweep.train.array.network import Source
 from sweep.train.array.noise import OnDevice, OnHost
 from sweep.train.array.noise import Source as NoiseSource
+from sweep.train.array.source import Source
 from sweep.train.score import BATCH
 
 Rows = Mapping[str, NDArray[Any]]  # WEIGHTS, BEST, FIRST, SECOND to a lane's row [P]
@@ -35,7 +36,7 @@ class Task:
 
     form: Form
     source: Source
-    train: NDArray[np.int64]  # start rows of the training windows
+    train: NDArray[np.int64]  # numbers of the training examples
     val: NDArray[np.int64]
 
     @property
@@ -45,7 +46,7 @@ class Task:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Count the windows of each step: the last has what is left."""
+        """Count the examples of each step: the last has what is left."""
         counts = np.full(self.steps, self.form.batch)
         counts[-1] = len(self.train) - self.form.batch * (self.steps - 1)
         return counts
@@ -57,7 +58,7 @@ class Leg:
 
     settings: Settings
     epoch: int  # from 0
-    order: NDArray[np.intp]  # of the training windows
+    order: NDArray[np.intp]  # of the training examples
     moving: NDArray[np.float64]  # rates.moving
 
 
@@ -66,15 +67,14 @@ class Told:
     """What an epoch came to, read from the device at its end."""
 
     losses: NDArray[np.floating]  # [S, K], of each step before it was taken
-    squared: NDArray[np.float64]  # [K], mean over the validation windows
-    absolute: NDArray[np.float64]  # [K]
+    means: Mapping[str, NDArray[np.float64]]  # metric to [K], over the validation examples
 
 
 class Block:
     """Some lanes, a slot for each; a slot may be at rest."""
 
     def __init__(self, task: Task, *, lanes: int, tools: Tools = PLAIN) -> None:
-        device = task.source.values.device
+        device = task.source.device
         self.task = task
         self.lanes = lanes
         self._engine = tools.engine
@@ -84,7 +84,7 @@ class Block:
             self._lay_out(task, lanes, tools)
 
     def _lay_out(self, task: Task, lanes: int, tools: Tools) -> None:
-        form, device = task.form, task.source.values.device
+        form, device = task.form, task.source.device
         self._rows = {
             name: torch.zeros(lanes, form.size, dtype=form.dtype, device=device)
             for name in (WEIGHTS, BEST, FIRST, SECOND)
@@ -98,14 +98,15 @@ class Block:
         self._fixed = torch.zeros(len(rates.FIXED), lanes, **like)  # type: ignore[call-overload]
         self._moving = torch.zeros(task.steps, len(rates.MOVING), lanes, **like)  # type: ignore[call-overload]
         self._relu = torch.zeros(lanes, dtype=torch.bool, device=device)
-        self._absolute = torch.zeros(lanes, dtype=torch.bool, device=device)
+        self._criterion = criterion_of(form, lanes=lanes, device=device)
         self._orders = torch.full(
-            (lanes, task.steps, form.batch), form.lookback, dtype=torch.int64, device=device
+            (lanes, task.steps, form.batch), task.source.first, dtype=torch.int64, device=device
         )
         self._counts = torch.tensor(task.counts, device=device)
         self._val = torch.tensor(task.val, device=device)
         self._losses = torch.zeros(task.steps, lanes, **like)  # type: ignore[call-overload]
-        self._sums = torch.zeros(2, lanes, dtype=torch.float64, device=device)
+        metrics = len(self._criterion.names)
+        self._sums = torch.zeros(metrics, lanes, dtype=torch.float64, device=device)
         self._step = torch.zeros(1, dtype=torch.int64, device=device)
         on_host = device.type == "cpu" and tools.draw is None
         self._noise: OnHost | OnDevice = (
@@ -133,7 +134,7 @@ class Block:
         task = self.task
         fixed = np.zeros((len(rates.FIXED), self.lanes))
         moving = np.zeros((task.steps, len(rates.MOVING), self.lanes))
-        orders = np.full((self.lanes, task.steps * task.form.batch), task.form.lookback)
+        orders = np.full((self.lanes, task.steps * task.form.batch), task.source.first)
         for slot, leg in enumerate(legs):
             if leg is None:
                 continue
@@ -145,7 +146,7 @@ class Block:
             self._moving.copy_(torch.from_numpy(moving))
             self._orders.copy_(torch.from_numpy(orders).view(self._orders.shape))
             self._relu.copy_(_marks(legs, lambda own: own.model.activation == "relu"))
-            self._absolute.copy_(_marks(legs, lambda own: own.train.loss == "mae"))
+            self._criterion.begin([None if leg is None else leg.settings for leg in legs])
             self._noise.begin([_noise(leg) for leg in legs])
             self._step.fill_(step)
 
@@ -160,7 +161,7 @@ class Block:
             self._replay_step()
 
     def validate(self) -> None:
-        """Score all lanes on the validation windows."""
+        """Score all lanes on the validation examples."""
         with self._aside():
             self._replay_validation()
 
@@ -168,9 +169,8 @@ class Block:
         """Read what the epoch came to; the one place that waits for the device."""
         with self._aside():
             losses, sums = self._losses.cpu().numpy(), self._sums.cpu().numpy()
-        form = self.task.form
-        cells = max(1, len(self.task.val)) * form.horizon * form.targets
-        return Told(losses, sums[0] / cells, sums[1] / cells)
+        means = sums / max(1, len(self.task.val))
+        return Told(losses, dict(zip(self._criterion.names, means, strict=True)))
 
     def keep_best(self, better: Sequence[bool]) -> None:
         """Note the weights of lanes that are better than ever."""
@@ -183,21 +183,24 @@ class Block:
         self._step.zero_()
 
     def _take_step(self) -> None:
-        form = self.task.form
-        starts = self._orders.index_select(1, self._step)[:, 0]
-        window, targets = self.task.source.batch(starts)
+        examples = self._orders.index_select(1, self._step)[:, 0]
+        batch = self.task.source.batch(examples)
+        there = self._there()
+        if batch.lengths is not None:
+            self._noise.widths = torch.where(there, batch.lengths, 1).amax(1)
         if isinstance(self._noise, OnHost):
             self._noise.step = int(self._step)
         with torch.enable_grad():
-            found = network.forecast(
-                form,
+            found = network.outputs(
+                self.task.form,
                 self._leaves,
-                window,
+                batch,
                 relu=self._relu,
                 drop=self._noise,
                 engine=self._engine,
             )
-            loss = self._loss(found - targets)
+            each = self._criterion.losses(found, batch.targets)  # [K, B]
+            loss = torch.where(there, each, torch.zeros_like(each)).sum(1) / there.sum()
             gradients = torch.autograd.grad(loss.sum(), list(self._leaves.values()))
         with torch.no_grad():
             self._losses.index_copy_(0, self._step, loss.detach().unsqueeze(0))
@@ -211,26 +214,21 @@ class Block:
             )
             self._step.add_(1)
 
-    def _loss(self, error: Tensor) -> Tensor:
-        """Take the mean of [K, B, F, D] over the windows that the step has, for each lane."""
+    def _there(self) -> Tensor:
+        """Mark the places of the step's batch that hold an example, [B]."""
         count = self._counts.index_select(0, self._step)  # [1]
-        there = torch.arange(error.shape[1], device=error.device) < count
-        error = torch.where(there[:, None, None], error, torch.zeros_like(error))
-        cells = count * error.shape[2] * error.shape[3]
-        squared, absolute = error.square().sum((1, 2, 3)), error.abs().sum((1, 2, 3))
-        return torch.where(self._absolute, absolute, squared) / cells
+        return torch.arange(self.task.form.batch, device=count.device) < count
 
     @torch.no_grad()
     def _validate(self) -> None:
-        form = self.task.form
         parameters = {name: leaf.detach() for name, leaf in self._leaves.items()}
         self._sums.zero_()
         for first in range(0, len(self._val), BATCH):
-            window, targets = self.task.source.batch(self._val[None, first : first + BATCH])
-            found = network.foresee(form, parameters, window, relu=self._relu, engine=self._engine)
-            error = (found - targets).double()
-            self._sums[0] += error.square().sum((1, 2, 3))
-            self._sums[1] += error.abs().sum((1, 2, 3))
+            batch = self.task.source.batch(self._val[None, first : first + BATCH])
+            found = network.scored(
+                self.task.form, parameters, batch, relu=self._relu, engine=self._engine
+            )
+            self._sums += self._criterion.sums(found, batch.targets)
 
 
 def update(

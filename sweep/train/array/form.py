@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.plan.settings import Optim, Settings, Tracking
-from sweep.train.model import Network
+from sweep.plan.rules import CLASSIFYING
+from sweep.plan.settings import Optim, Settings, Tracking, Train
+from sweep.train.model import Network, bears
 
 PRECISIONS = {  # of weights, and of what is multiplied
     "float64": (torch.float64, torch.float64),
@@ -36,7 +37,7 @@ class Place:
     @property
     def penalised(self) -> bool:
         """Tell whether L1 and L2 act on it."""
-        return len(self.shape) > 1
+        return bears(self.name, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,16 @@ class Form:
     columns: int  # inputs of the first layer
     targets: int
     horizon: int
-    lookback: int
-    batch: int  # windows a step
+    batch: int  # examples a step
     alone: bool  # each target by itself, through shared weights
     normalization: str
     segment: int  # time steps that are one input of the first layer
+    embedded: bool  # inputs are numbers of words
+    bidirectional: bool
+    pooling: str
+    loss: str  # mse stands for mae, too
+    classes: int
+    quantiles: int  # 0: the forecast is one number
     precision: str
     places: tuple[Place, ...]
 
@@ -62,9 +68,14 @@ class Form:
         return self.places[-1].stop
 
     @property
-    def length(self) -> int:
-        """Count the time steps of the layers."""
-        return self.lookback // self.segment
+    def classifies(self) -> bool:
+        """Tell whether outputs are logits of classes."""
+        return self.loss in CLASSIFYING
+
+    @property
+    def state(self) -> int:
+        """Count the numbers of a layer's state, of both directions."""
+        return self.hidden * (2 if self.bidirectional else 1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -81,9 +92,9 @@ class Form:
         """Give each parameter's shape."""
         return {place.name: place.shape for place in self.places}
 
-    def rows(self, windows: int) -> int:
-        """Count the sequences that so many windows make."""
-        return windows * self.targets if self.alone else windows
+    def rows(self, examples: int) -> int:
+        """Count the sequences that so many examples make."""
+        return examples * self.targets if self.alone else examples
 
     def views(self, weights: Tensor) -> dict[str, Tensor]:
         """See rows of weights [K, P] as parameters by name, [K, *shape]."""
@@ -116,7 +127,7 @@ def form_of(settings: Settings) -> Form:
     with torch.device("meta"):
         network = Network(settings)
     shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}
-    order = sorted(shapes, key=lambda name: len(shapes[name]) <= 1)  # stable
+    order = sorted(shapes, key=lambda name: not bears(name, shapes[name]))  # stable
     numbers = {name: index for index, name in enumerate(order)}
     places: list[Place] = []
     start = 0
@@ -130,11 +141,16 @@ def form_of(settings: Settings) -> Form:
         columns=shapes["layers.0.weight_ih_l0"][1],
         targets=len(data.target),
         horizon=data.horizon,
-        lookback=data.lookback,
         batch=train.batch_size,
         alone=data.layout == "channel",
         normalization=data.normalization,
         segment=model.segment or 1,
+        embedded=model.embedding is not None,
+        bidirectional=model.bidirectional,
+        pooling=model.pooling,
+        loss=_alike(train).loss,
+        classes=len(data.classes),
+        quantiles=len(_alike(train).quantiles),
         precision=train.precision,
         places=tuple(places),
     )
@@ -146,6 +162,21 @@ def common(settings: Settings) -> Settings:
         settings,
         model=replace(settings.model, dropout=0.0, output_dropout=0.0, activation="tanh"),
         optim=Optim(),
-        train=replace(settings.train, epochs=1, patience=None, min_delta=0.0, seed=0, loss="mse"),
+        train=_alike(settings.train),
         tracking=Tracking(),
+    )
+
+
+def _alike(train: Train) -> Train:
+    """Keep of a loss what decides about the outputs: not mse or mae, nor which quantiles."""
+    count = len(train.quantiles) if train.loss == "quantile" else 0
+    return replace(
+        train,
+        epochs=1,
+        patience=None,
+        min_delta=0.0,
+        seed=0,
+        loss="mse" if train.loss == "mae" else train.loss,
+        quantiles=[0.0] * count,
+        class_weights=None,
     )

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from sweep.plan.settings import Settings
-from sweep.train import model
+from sweep.train import criterion, model
 from sweep.train.array.block import BEST, FIRST, SECOND, WEIGHTS, Block, Leg, Task
 from sweep.train.array.lane import Lane, fresh, restore, to_bytes
 from sweep.train.criterion import Score
-from sweep.train.feed import SeriesFeed
+from sweep.train.feed import Examples
 from sweep.train.step import limit_of
 
 T = TypeVar("T")
@@ -27,8 +27,7 @@ class Group:
     """Blocks of lanes on one division of the data."""
 
     task: Task
-    feed: SeriesFeed
-    data: str  # hash
+    examples: Examples
     blocks: Sequence[Block]
     lanes: list[Lane | None] = field(init=False)  # by slot, block after block
     _going: list[tuple[int, Lane]] = field(default_factory=list)  # through the epoch under way
@@ -50,13 +49,14 @@ class Group:
         lane = Lane(
             settings=settings,
             task=self.task,
-            data=self.data,
-            limit=limit_of(settings, feed=self.feed, starts=self.task.train),
+            data=self.examples.hash,
+            limit=limit_of(settings, feed=self.examples.feed, starts=self.task.train),
         )
         if kept is not None:
             restore(lane, kept)
         else:
-            network = model.build(settings, device=torch.device("cpu"))
+            vectors = self.examples.vectors
+            network = model.build(settings, device=torch.device("cpu"), vectors=vectors)
             lane.rows = fresh(self.task.form.join(model.arrays(network)))
         return lane
 
@@ -108,7 +108,7 @@ class Group:
         """Read what the epoch came to, and take it into the story of each lane."""
         if not self._going:
             return
-        losses, scores = self._losses(), self._scores()
+        losses, scores = self._losses(), self._scores(self._going[0][1].settings)
         better = [False] * len(self.lanes)
         for slot, lane in self._going:
             better[slot] = lane.take_in(losses[:, slot], scores[slot])
@@ -144,10 +144,12 @@ class Group:
         found = [block.told().losses for block in self.blocks]
         return np.concatenate(found, axis=1).astype(np.float64)
 
-    def _scores(self) -> list[Score]:
-        told = [block.told() for block in self.blocks]
+    def _scores(self, settings: Settings) -> list[Score]:
+        """Read what each slot scored, by the metrics that the configurations of all have."""
+        own = criterion.of(settings)
+        means = [block.told().means for block in self.blocks]
         return [
-            {"mse": float(mse), "mae": float(mae)}
-            for each in told
-            for mse, mae in zip(each.squared, each.absolute, strict=True)
+            own.mean({"count": 1.0} | {name: float(values[lane]) for name, values in each.items()})
+            for each, block in zip(means, self.blocks, strict=True)
+            for lane in range(block.lanes)
         ]

@@ -17,19 +17,31 @@ GRAPH_BYTES = 1 << 30  # context, workspaces and compiled kernels
 
 def lane_bytes(task: Task) -> int:
     """Estimate what one lane takes: weights and optimiser, and what a step holds at its fullest."""
-    form = task.form
+    form, steps = task.form, task.source.length
+    length = steps // form.segment
     wide, narrow = form.dtype.itemsize, form.factors.itemsize
-    rows = form.rows(form.batch)
+    rows, most = form.rows(form.batch), form.rows(BATCH)
+    ways = 2 if form.bidirectional else 1
     cell = 4 * narrow + wide + narrow  # gates, c, h
-    forward = form.length * rows * form.hidden * form.layers * cell
-    dropped = form.length * rows * form.hidden * max(0, form.layers - 1) * 3 * narrow
-    backward = form.length * rows * form.hidden * 10 * narrow  # gradients of one layer's gates
+    kept = length * rows * form.hidden * form.layers * cell * ways
+    dropped = length * rows * form.state * max(0, form.layers - 1) * 3 * narrow
+    backward = length * rows * form.hidden * 10 * narrow * ways  # of one layer's gates
+    pooled = length * rows * form.state * 3 * narrow if _whole(task) else 0
+    held = length if form.bidirectional else BLOCK  # time steps, where nothing is trained
     # Each recorded graph keeps its own memory: that of a step, and that of the validation.
-    scored = form.rows(BATCH) * form.hidden * (BLOCK * 10 * narrow + 4 * form.layers * wide)
-    inputs = form.lookback * max(rows, form.rows(BATCH) // WIDTH) * form.columns * 3 * wide
+    scored = most * form.hidden * (held * 10 * narrow * ways + 4 * form.layers * wide)
+    shared = most // WIDTH if not form.embedded else most  # inputs that all lanes are scored on
+    vectors = 4 if form.embedded else 1  # and sums of them
+    inputs = steps * max(rows * vectors, shared) * form.columns * 3 * wide
     tables = task.steps * form.batch * 8
     weights = form.size * wide * 12  # four rows kept, the rest while they are moved
-    return forward + dropped + backward + scored + inputs + tables + weights
+    return kept + dropped + backward + pooled + scored + inputs + tables + weights
+
+
+def _whole(task: Task) -> bool:
+    """Tell whether a pool looks at all time steps of the last layer."""
+    form = task.form
+    return form.bidirectional or form.pooling != "last" or form.classifies
 
 
 def width_for(each: float, *, memory: Memory | None, most: int) -> int:

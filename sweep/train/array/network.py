@@ -1,15 +1,17 @@
-"""Forecast for all lanes at once, each with weights of its own."""
+"""Give the outputs of all lanes at once, each with weights of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sweep.train.array.form import Form
+from sweep.train.array.pooling import Pool, pooled, turned
 from sweep.train.array.recurrence import Engine, Layer, run
+from sweep.train.array.source import Batch
+from sweep.train.array.words import Lookup
 from sweep.train.normalization import EPSILON
 
 BLOCK = 16  # time steps whose projections are held at a time where no gradient is wanted
@@ -18,49 +20,43 @@ Weights = Mapping[str, Tensor]  # parameter name to [K, *shape]
 Drop = Callable[[int, Tensor], Tensor]  # site and states to states with some of them dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The standardised series on the device; the windows of all lanes are gathered from it."""
-
-    values: Tensor  # [N, C]
-    targets: int
-    lookback: int
-    horizon: int
-
-    def batch(self, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Gather inputs [K, T, B, C] and targets [K, B, F, D] by start rows [K, B]."""
-        device = starts.device
-        past = torch.arange(-self.lookback, 0, device=device)
-        future = torch.arange(self.horizon, device=device)
-        inputs = self.values[starts.unsqueeze(1) + past[:, None]]
-        return inputs, self.values[starts.unsqueeze(2) + future][..., : self.targets]
-
-
-def forecast(
-    form: Form, weights: Weights, window: Tensor, *, relu: Tensor, drop: Drop, engine: Engine
+def outputs(
+    form: Form, weights: Weights, batch: Batch, *, relu: Tensor, drop: Drop, engine: Engine
 ) -> Tensor:
-    """Map [K, T, B, C] to [K, B, F, D], in a form that a gradient can be taken of."""
-    window = _arranged(form, window)
-    state = _segmented(form, _normalise(form, weights, window)).to(form.factors)
+    """Give forecasts [K, B, F, D] or [K, B, F, D, Q], or logits [K, B, C].
+
+    In a form that a gradient can be taken of.
+    """
+    window, state = _inputs(form, weights, batch)
+    state = state.expand(len(relu), -1, -1, -1)
+    lengths = batch.lengths
     last = state
     for number in range(form.layers):
         if number:
             state = drop(number, state)
-        state, last = Layer.apply(state, *layer(weights, number), relu, engine)  # type: ignore[no-untyped-call]
+        ahead, last = Layer.apply(state, *layer(weights, number), relu, engine)  # type: ignore[no-untyped-call]
+        if form.bidirectional:
+            behind, _ = Layer.apply(  # type: ignore[no-untyped-call]
+                turned(state, lengths), *layer(weights, number, "backward_layers"), relu, engine
+            )
+            ahead = torch.cat([ahead, turned(behind, lengths)], dim=-1)
+        state = ahead
+    if form.pooling != "last" or lengths is not None or form.bidirectional:
+        last = pooled(form, state, lengths)
     last = drop(form.layers, last.unsqueeze(1))[:, 0]
     return _read(form, weights, last, window)
 
 
-def foresee(
-    form: Form, weights: Weights, window: Tensor, *, relu: Tensor, engine: Engine
-) -> Tensor:
-    """As `forecast`, without dropout, and without keeping what a gradient needs."""
-    window = _arranged(form, window)
-    state = _segmented(form, _normalise(form, weights, window)).to(form.factors)
+def scored(form: Form, weights: Weights, batch: Batch, *, relu: Tensor, engine: Engine) -> Tensor:
+    """As `outputs`, without dropout, and without keeping what a gradient needs."""
+    if form.bidirectional:  # the second direction needs all that the first gave
+        return outputs(form, weights, batch, relu=relu, drop=_nothing, engine=engine)
+    window, state = _inputs(form, weights, batch)
     lanes, length, rows = len(relu), state.shape[1], state.shape[2]
     state = state.expand(lanes, -1, -1, -1)
-    nothing = torch.zeros(lanes, rows, form.hidden, dtype=form.dtype, device=window.device)
+    nothing = torch.zeros(lanes, rows, form.hidden, dtype=form.dtype, device=state.device)
     begun = [(nothing.to(form.factors), nothing)] * form.layers
+    pool = Pool(form, batch.lengths)
     for first in range(0, length, BLOCK):
         part = state[:, first : first + BLOCK]
         for number in range(form.layers):
@@ -69,18 +65,36 @@ def foresee(
             )
             begun[number] = states.h[:, -1].contiguous(), states.c[:, -1].contiguous()
             part = states.h
-    return _read(form, weights, begun[-1][0], window)
+        pool.add(part)
+    return _read(form, weights, pool.state(), window)
 
 
-def layer(weights: Weights, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def layer(
+    weights: Weights, number: int, layers: str = "layers"
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pick one layer's parameters."""
-    name = f"layers.{number}."
+    name = f"{layers}.{number}."
     return (
         weights[f"{name}weight_ih_l0"],
         weights[f"{name}weight_hh_l0"],
         weights[f"{name}bias_ih_l0"],
         weights[f"{name}bias_hh_l0"],
     )
+
+
+def _nothing(_site: int, states: Tensor) -> Tensor:
+    return states
+
+
+def _inputs(form: Form, weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Give the windows, and what the first layer reads of them."""
+    if form.embedded:
+        table = weights["embedding.weight"]
+        words = batch.inputs.expand(len(table), -1, -1)
+        state: Tensor = Lookup.apply(table, words)  # type: ignore[no-untyped-call]
+        return state, state.to(form.factors)
+    window = _arranged(form, batch.inputs)
+    return window, _segmented(form, _normalise(form, weights, window)).to(form.factors)
 
 
 def _arranged(form: Form, window: Tensor) -> Tensor:
@@ -110,26 +124,36 @@ def _segmented(form: Form, window: Tensor) -> Tensor:
     """Join the time steps of each segment of [K, T, B, C] into one input, step after step."""
     if form.segment == 1:
         return window
-    lanes, _, rows, columns = window.shape
-    parts = window.reshape(lanes, form.length, form.segment, rows, columns).transpose(2, 3)
-    return parts.reshape(lanes, form.length, rows, form.segment * columns)
+    lanes, steps, rows, columns = window.shape
+    length = steps // form.segment
+    parts = window.reshape(lanes, length, form.segment, rows, columns).transpose(2, 3)
+    return parts.reshape(lanes, length, rows, form.segment * columns)
 
 
 def _read(form: Form, weights: Weights, last: Tensor, window: Tensor) -> Tensor:
-    """Take the forecast [K, B, F, D] from the last states [K, R, H]."""
+    """Take the outputs from the pooled states [K, R, H]."""
     head, bias = weights["head.weight"].to(form.factors), weights["head.bias"].to(form.factors)
     found = torch.baddbmm(bias.unsqueeze(1), last, head.transpose(1, 2)).to(form.dtype)
-    found = found.view(*found.shape[:2], form.horizon, -1)  # [K, R, F, D]
+    if form.classifies:
+        return found
+    found = found.view(*found.shape[:2], form.horizon, _targets(form), -1)  # [K, R, F, D, Q]
+    found = _back(form, weights, found, window)
+    if form.alone:
+        parts = found.reshape(len(found), -1, form.targets, form.horizon, found.shape[-1])
+        found = parts.transpose(2, 3)
+    return found if form.quantiles else found[..., 0]
+
+
+def _back(form: Form, weights: Weights, found: Tensor, window: Tensor) -> Tensor:
+    """Bring forecasts [K, R, F, D, Q] of normalised windows to the scale of these windows."""
     targets = _targets(form)
     if form.normalization == "last":
-        found = found + window[:, -1, :, None, :targets]
+        return found + window[:, -1, :, None, :targets, None]
     if form.normalization == "revin":
-        mean, sd = (each[:, 0, :, None] for each in _moments(window[..., :targets]))
-        scale = weights["normalization.scale"][:, None, None, :targets]
-        shift = weights["normalization.shift"][:, None, None, :targets]
-        found = (found - shift) / (scale + EPSILON**2) * sd + mean
-    if form.alone:
-        return found.reshape(len(found), -1, form.targets, form.horizon).transpose(2, 3)
+        mean, sd = (each[:, 0, :, None, :, None] for each in _moments(window[..., :targets]))
+        scale = weights["normalization.scale"][:, None, None, :targets, None]
+        shift = weights["normalization.shift"][:, None, None, :targets, None]
+        return (found - shift) / (scale + EPSILON**2) * sd + mean
     return found
 
 

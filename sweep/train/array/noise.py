@@ -27,12 +27,17 @@ class Source:
 
 
 class OnHost:
-    """Draw masks by numpy, for the lanes that drop anything: fast where the array is on the CPU."""
+    """Draw masks by numpy, for the lanes that drop anything: fast where the array is on the CPU.
+
+    `widths` [K] are the time steps of each lane's batch where they are not those of the states:
+    masks are drawn for so many, as they would be for the lane alone.
+    """
 
     def __init__(self, *, layers: int) -> None:
         self._layers = layers
         self._sources: Sequence[Source | None] = ()
         self.step = 0
+        self.widths: Tensor | None = None
 
     def begin(self, sources: Sequence[Source | None]) -> None:
         """Take the lanes of an epoch; None stands for a lane at rest."""
@@ -44,7 +49,9 @@ class OnHost:
         rates = [_rate(source, site, self._layers) for source in self._sources]
         if not any(rates):
             return states
-        _, length, rows, hidden = states.shape
+        lanes, length, rows, hidden = states.shape
+        inner = self.widths is not None and site < self._layers
+        widths = self.widths.tolist() if inner and self.widths is not None else [length] * lanes
         factors = torch.ones_like(states)
         for lane, (source, rate) in enumerate(zip(self._sources, rates, strict=True)):
             if source is None or rate == 0:
@@ -54,23 +61,27 @@ class OnHost:
                 epoch=source.epoch,
                 step=self.step,
                 site=site,
-                shape=(rows, length, hidden),
+                shape=(rows, widths[lane], hidden),
                 rate=rate,
             )
             share = 1 - draws.dropped_levels(rate) / draws.LEVELS
             own = torch.from_numpy(kept).to(states.dtype).div_(share)
-            factors[lane] = own.transpose(0, 1)
+            factors[lane, : widths[lane]] = own.transpose(0, 1)
         return states * factors
 
 
 class OnDevice:
-    """Draw masks where the states are, from numbers that lie there: nothing waits for the host."""
+    """Draw masks where the states are, from numbers that lie there: nothing waits for the host.
+
+    `widths` [K] as of `OnHost`.
+    """
 
     def __init__(self, *, layers: int, lanes: int, step: Tensor, draw: Draw | None = None) -> None:
         device = step.device
         self._layers = layers
         self._step = step
         self._draw = draw or _plainly
+        self.widths: Tensor | None = None
         self._numbers = torch.zeros(2, lanes, dtype=torch.int64, device=device)
         self._levels = torch.zeros(2, lanes, dtype=torch.int32, device=device)
 
@@ -91,6 +102,8 @@ class OnDevice:
         seeds, epochs = self._numbers
         count = length * rows * hidden
         kept = self._draw(seeds, epochs, self._step, site, levels, count)
+        if self.widths is not None and site < self._layers:
+            kept = kept.gather(1, _places(self.widths, length, rows, hidden))
         share = 1 - levels.to(torch.float64) / draws.LEVELS
         factors = kept.view(lanes, rows, length, hidden).transpose(1, 2).to(states.dtype)
         return states * factors / share.to(states.dtype)[:, None, None, None]
@@ -100,6 +113,21 @@ def _plainly(
     seeds: Tensor, epochs: Tensor, step: Tensor, site: int, levels: Tensor, count: int
 ) -> Tensor:
     return philox.kept(seeds, epochs, step=step, site=site, levels=levels, count=count)
+
+
+def _places(widths: Tensor, length: int, rows: int, hidden: int) -> Tensor:
+    """Say which value of [rows, width, hidden] each element of [rows, length, hidden] has.
+
+    What lies beyond a width has no effect, and takes any.
+    """
+
+    def along(count: int) -> Tensor:
+        return torch.arange(count, device=widths.device)
+
+    own = widths[:, None, None, None]
+    step = torch.minimum(along(length)[:, None], own - 1)
+    places = (along(rows)[:, None, None] * own + step) * hidden + along(hidden)
+    return places.flatten(1)
 
 
 def _rate(source: Source | None, site: int, layers: int) -> float:

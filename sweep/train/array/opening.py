@@ -13,10 +13,10 @@ from sweep.train.array.engines import Tools, choose
 from sweep.train.array.form import form_of
 from sweep.train.array.group import Group
 from sweep.train.array.memory import lane_bytes, spare, width_for
-from sweep.train.array.network import Source
+from sweep.train.array.source import source_of
 from sweep.train.array.probe import Bits, Memory, first_step, memory_of, undisturbed
 from sweep.train.array.slots import Array
-from sweep.train.feed import Examples, SeriesFeed, open_feed
+from sweep.train.feed import Examples, open_feed
 from sweep.train.folds import folds, last_fold
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def open_array(
     NoRoom.
     """
     divided = _divided(settings)
-    feed = _feed_of(divided[0])
+    feed = divided[0].feed
     tasks = [_task(settings, each) for each in divided]
     tools = tools or choose(tasks[0].form, device=feed.device)
     memory = memory or memory_of(feed.device)
@@ -66,7 +66,7 @@ def open_array(
             blocks[0][0].lanes,
         )
     groups = [
-        Group(task, _feed_of(own), own.hash, each)
+        Group(task, own, each)
         for task, own, each in zip(tasks, divided, blocks, strict=True)
     ]
     return Array(settings, groups, tied=bits != narrow)
@@ -150,11 +150,6 @@ def _divided(settings: Settings) -> list[Examples]:
 
 
 def _task(settings: Settings, examples: Examples) -> Task:
-    feed, windows = _feed_of(examples), examples.windows
-    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
-    return Task(form=form_of(settings), source=source, train=windows.train, val=windows.val)
-
-
-def _feed_of(examples: Examples) -> SeriesFeed:
-    assert isinstance(examples.feed, SeriesFeed)  # `backend.reason_against`
-    return examples.feed
+    feed, windows = examples.feed, examples.windows
+    form = form_of(settings)
+    return Task(form=form, source=source_of(feed), train=windows.train, val=windows.val)

@@ -99,7 +99,7 @@ class Running:
             weights={} if partly else last.task.form.split(last.rows[BEST]),
             state=state,
             failure=failures[0] if failures else None,
-            device=device.model_name(self.groups[0].feed.device),
+            device=device.model_name(self.groups[0].examples.feed.device),
             checkpoint=self.to_bytes({}) if rests else None,
         )
         self.entry.ended(replace(found, lanes=lanes))

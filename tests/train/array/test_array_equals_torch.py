@@ -14,8 +14,9 @@ from sweep.plan.trial import State
 from sweep.train.array.block import WEIGHTS, Block, Task
 from sweep.train.array.form import form_of
 from sweep.train.array.group import Group
-from sweep.train.array.network import Source, forecast
+from sweep.train.array.network import outputs
 from sweep.train.array.recurrence import Operations
+from sweep.train.array.source import source_of
 from sweep.train.feed import open_feed
 from sweep.train.loop import train
 from sweep.train.model import arrays, build
@@ -144,19 +145,17 @@ def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: st
     form = form_of(config)
     row = torch.from_numpy(form.join(arrays(network))).to(feed.device).expand(3, -1).clone()
     leaves = {name: v.clone().requires_grad_() for name, v in form.views(row).items()}
-    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
-    window, targets = source.batch(
-        torch.from_numpy(windows.train[:32]).to(feed.device).expand(3, -1)
-    )
-    found = forecast(
+    places = torch.from_numpy(windows.train[:32]).to(feed.device).expand(3, -1)
+    batch = source_of(feed).batch(places)
+    found = outputs(
         form,
         leaves,
-        window,
+        batch,
         relu=torch.zeros(3, dtype=torch.bool, device=feed.device),
         drop=lambda site, states: states,
         engine=Operations(),
     )
-    (found - targets).square().mean((1, 2, 3)).sum().backward()
+    (found - batch.targets).square().mean((1, 2, 3)).sum().backward()
 
     for name, gradient in expected.items():
         for lane in leaves[name].grad:
@@ -200,10 +199,10 @@ def test_a_slot_at_rest_stays_as_it_is_while_another_is_trained(make_settings: M
     config = make_settings(train={"precision": "float64"})
     examples = open_feed(config)
     feed, windows = examples.feed, examples.windows
-    source = Source(feed.values, feed.targets, feed.lookback, feed.horizon)
+    source = source_of(feed)
     task = Task(form=form_of(config), source=source, train=windows.train, val=windows.val)
     block = Block(task, lanes=2)
-    group = Group(task, feed, examples.hash, [block])
+    group = Group(task, examples, [block])
     lane = group.open(config, kept=None)
     initial = lane.rows[WEIGHTS]
     group.seat(lane, 1)
