@@ -119,12 +119,23 @@ def test_the_data_s_hash_is_that_of_the_file() -> None:
         ({"model__hidden_size": 5}, False),
         ({"data__lookback": 13}, False),
         ({"train__batch_size": 16}, False),
+        ({"train__loss": "mae", "train__quantiles": [0.2]}, True),
+        ({"train__loss": "quantile"}, False),
+        ({"model__pooling": "max"}, False),
     ],
 )
 def test_trials_of_one_shape_may_share_a_pack(changes: dict[str, Any], same: bool) -> None:
     shape = APPLICATION.shape.of
 
     assert (shape(flat(**changes)) == shape(flat())) is same
+
+
+def test_quantiles_share_a_pack_where_there_are_as_many() -> None:
+    shape = APPLICATION.shape.of
+    own = {"train__loss": "quantile", "train__quantiles": [0.1, 0.5]}
+
+    assert shape(flat(**own)) == shape(flat(**own | {"train__quantiles": [0.2, 0.6]}))
+    assert shape(flat(**own)) != shape(flat(**own | {"train__quantiles": [0.5]}))
 
 
 @pytest.mark.parametrize("facet", ["cost", "data", "shape", "effect"])

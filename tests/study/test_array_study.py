@@ -8,6 +8,8 @@ from clients import UNTRACKED, Place
 from sweep.plan.trial import State
 from sweep.study.reading import read_rounds
 
+SPEECH = ["+experiment=speech", "guide=none", "data.folds=2", "train.seed=0,1", "train.epochs=3"]
+SPEECH += ["model.hidden_size=6", "train.device=cpu", "train.precision=float64"]
 WORDS = ["+experiment=forecast", "guide=none", "data.lookback=6", "data.split=[200,60,60]"]
 WORDS += ["train.epochs=4", "train.device=cpu", "model.hidden_size=6", "train.precision=float64"]
 AXES = ["optim.name=adam,sgd", "optim.lr=0.003,0.01", "train.seed=0,1"]
@@ -15,15 +17,18 @@ HERE = ["hydra.launcher.cluster=local", "hydra.launcher.parallelism=2"]
 
 
 @pytest.mark.slow
-def test_the_records_agree_and_say_what_trained(place: Place) -> None:
+@pytest.mark.parametrize(("words", "trials"), [([*WORDS, *AXES], 8), (SPEECH, 4)])
+def test_the_records_agree_and_say_what_trained(
+    place: Place, words: list[str], trials: int
+) -> None:
     for backend in ("torch", "array"):
-        words = [*WORDS, *AXES, *HERE, f"train.backend={backend}"]
-        done = place.multirun(*words, task=UNTRACKED, study=backend)
+        own = [*words, *HERE, f"train.backend={backend}"]
+        done = place.multirun(*own, task=UNTRACKED, study=backend)
         assert done.code == 0, done.err
 
     by_torch, by_array = place.records("torch"), place.records("array")
 
-    assert sorted(by_torch) == sorted(by_array) == list(range(8))
+    assert sorted(by_torch) == sorted(by_array) == list(range(trials))
     for number, record in by_array.items():
         other = by_torch[number]
         assert record.state is other.state is State.COMPLETED

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -56,6 +57,9 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "segments": {"model": {"segment": 3, "num_layers": 2}, "data": {"normalization": "last"}},
     "one time step": {"data": {"lookback": 1, "horizon": 1}},
+    "largest states": {"model": {"pooling": "max", "segment": 2}},
+    "two directions": {"model": {"bidirectional": True, "num_layers": 2}},
+    "mean of two directions": {"model": {"bidirectional": True, "pooling": "mean"}},
 }
 LANES: list[dict[str, Any]] = [  # all that may differ within an array
     {"model": {"dropout": 0.3, "output_dropout": 0.2}},
@@ -108,6 +112,59 @@ def test_every_form_of_network(
 
     for ours, each in zip(train_at_once(configs), configs, strict=True):
         close(ours, train(each), tolerance=1e-8 if precision == "float64" else 2e-3)
+
+
+QUANTILES = [[0.1, 0.5, 0.9], [0.25, 0.6, 0.75], [0.05, 0.2, 0.4]]
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"data": {"target": ["temp", "dewp"], "covariates": [], "normalization": "revin"}},
+        {"data": {"target": ["temp", "dewp"], "covariates": [], "layout": "channel"}},
+        {"data": {"normalization": "last"}, "model": {"segment": 3}},
+    ],
+)
+def test_quantiles_are_each_lanes_own(
+    make_settings: Make, train_at_once: Any, close: Any, form: dict[str, Any], precision: str
+) -> None:
+    small = {"data": {"lookback": 6}, "model": {"hidden_size": 5}}
+    own = {"epochs": EPOCHS, "patience": None, "precision": precision, "loss": "quantile"}
+    lanes = [{"train": own | {"quantiles": levels}} for levels in QUANTILES]
+    configs = [make_settings(**joined(small, form, lane)) for lane in lanes]
+    tolerance = 1e-8 if precision == "float64" else 2e-3
+
+    for ours, each in zip(train_at_once(configs), configs, strict=True):
+        theirs = train(each)
+        close(ours, theirs, tolerance=tolerance)
+        assert ours.metrics.keys() == theirs.metrics.keys()
+        for name in ("val_quantile", "val_mse", "val_mae"):
+            assert ours.metrics[name] == pytest.approx(theirs.metrics[name], rel=tolerance)
+
+
+@pytest.mark.parametrize(("lr", "seed"), [(1e-2, 0), (3e-2, 0), (3e-2, 1)])
+def test_rmsprop_at_a_high_rate_differs_in_float32_as_torch_does_from_itself(
+    make_settings: Make, train_at_once: Any, lr: float, seed: int
+) -> None:
+    # The formula is torch's to the last digits. Its first step moves every weight by ten times the
+    # rate, however small the gradient, and from there on training amplifies what was rounded.
+    def curves(precision: str) -> tuple[Any, Any]:
+        config = make_settings(
+            data={"lookback": 6},
+            model={"hidden_size": 5},
+            optim={"name": "rmsprop", "lr": lr},
+            train={"epochs": EPOCHS, "patience": None, "precision": precision, "seed": seed},
+        )
+        both = train_at_once([config])[0], train(config)
+        ours, theirs = (np.array(each.history["val_loss"], dtype=float) for each in both)
+        return ours, theirs
+
+    (exact, reference), (ours, theirs) = curves("float64"), curves("float32")
+
+    np.testing.assert_allclose(exact, reference, rtol=1e-11)
+    away, own = (np.abs(each / reference - 1).max() for each in (ours, theirs))
+    assert away < 20 * max(own, 1e-7)
 
 
 def test_early_stopping_horizons_and_min_delta_are_each_lanes_own(
@@ -193,6 +250,29 @@ def test_a_trial_that_diverges_is_infeasible_in_the_same_words(
 
     assert ours.state is State.INFEASIBLE
     close(ours, train(bad), tolerance=1e-8)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_trial_that_diverges_late_does_so_in_the_same_epoch(
+    make_settings: Make, train_at_once: Any, precision: str
+) -> None:
+    warm_up = Schedule(warmup_epochs=8)  # until the rate is too high
+    bad = make_settings(
+        data={"lookback": 6},
+        model={"hidden_size": 5, "activation": "relu"},
+        optim={"name": "sgd", "lr": 20.0, "schedule": warm_up},
+        train={"epochs": 10, "patience": None, "precision": precision},
+    )
+
+    (ours,), theirs = train_at_once([bad]), train(bad)
+
+    assert ours.state is theirs.state is State.INFEASIBLE
+    assert ours.metrics["epochs"] == theirs.metrics["epochs"] > 1
+    assert ours.failure is not None
+    assert theirs.failure is not None
+    assert ours.failure.text.split(" in epoch ")[1] == theirs.failure.text.split(" in epoch ")[1]
+    if precision == "float64":
+        assert ours.failure == theirs.failure
 
 
 def test_a_slot_at_rest_stays_as_it_is_while_another_is_trained(make_settings: Make) -> None:

@@ -29,8 +29,8 @@ from sweep.train.model import arrays, build
 
 EPOCHS = 13  # of eight steps: 216 sequences in batches of 30, the last of 6
 CLASSES = [str(n) for n in range(1, 10)]
-Group = dict[str, Any]
-FORMS: dict[str, Group] = {
+Part = dict[str, Any]
+FORMS: dict[str, Part] = {
     "last": {},
     "last, equal lengths": {"data": {"lookback": 5}},
     "max": {"model": {"pooling": "max"}},
@@ -40,7 +40,7 @@ FORMS: dict[str, Group] = {
         "model": {"bidirectional": True, "num_layers": 2, "pooling": "max"}
     },
 }
-LANES: list[Group] = [  # all that may differ within an array
+LANES: list[Part] = [  # all that may differ within an array
     {"model": {"dropout": 0.3, "output_dropout": 0.2}},
     {"model": {"activation": "relu"}, "optim": {"clip_norm": 0.5}, "train": {"seed": 1}},
     {
@@ -50,7 +50,7 @@ LANES: list[Group] = [  # all that may differ within an array
 ]
 
 
-def speech(*parts: Group) -> Settings:
+def speech(*parts: Part) -> Settings:
     """Nine classes, by the last 9 steps of 7 to 26."""
     own = {g: {k: v for p in parts for k, v in p.get(g, {}).items()} for g in GROUPS}
     data = Data(
@@ -112,7 +112,7 @@ def reviews(tmp_path: Path) -> Callable[..., Settings]:
     model = {"head": "sigmoid", "embedding": "random", "embedding_size": 3}
     own = {"loss": "bce", "batch_size": 16}
 
-    def settings_of(*parts: Group) -> Settings:
+    def settings_of(*parts: Part) -> Settings:
         return speech({"data": data, "model": model, "train": own}, *parts)
 
     return settings_of
@@ -153,9 +153,9 @@ def test_sequences_in_float32(train_at_once: Any, close: Any, name: str) -> None
     ],
 )
 def test_texts_with_vectors_of_their_words(
-    reviews: Callable[..., Settings], train_at_once: Any, close: Any, form: Group
+    reviews: Callable[..., Settings], train_at_once: Any, close: Any, form: Part
 ) -> None:
-    lanes: list[Group] = [
+    lanes: list[Part] = [
         {"model": {"dropout": 0.3, "output_dropout": 0.2}, "optim": {"l1": 1e-4}},
         {"optim": {"weight_decay": 1e-2}, "train": {"class_weights": [1.0, 3.0], "seed": 1}},
     ]
@@ -213,7 +213,7 @@ def test_gradients_of_one_step_are_torchs(name: str) -> None:
             torch.testing.assert_close(lane, gradient, rtol=1e-11, atol=1e-14)
 
 
-def various(settings_of: Callable[..., Settings], form: Group) -> list[Settings]:
+def various(settings_of: Callable[..., Settings], form: Part) -> list[Settings]:
     names = ["adam", "sgd", "rmsprop", "adamw"]
     return [
         settings_of(

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -135,20 +136,62 @@ def test_an_update_is_torchs_formula(make_settings: Make, kernels: ModuleType) -
         assert torch.equal(mine[-1], before[-1])
 
 
-@pytest.mark.parametrize("kind", ["fused", "persistent"])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("fused", {}),
+        ("persistent", {}),
+        ("fused", {"pooling": "mean", "bidirectional": True}),
+        ("persistent", {"pooling": "max", "bidirectional": True}),
+    ],
+)
 def test_a_training_on_the_kernels_is_one_on_torch(
-    make_settings: Make, kernels: ModuleType, train_at_once: Any, close: Any, kind: str
+    make_settings: Make,
+    kernels: ModuleType,
+    train_at_once: Any,
+    close: Any,
+    kind: str,
+    form: dict[str, Any],
 ) -> None:
     engine = kernels.Fused() if kind == "fused" else kernels.Persistent(product="ieee")
     tools = Tools(engine, kernels.kept, kernels.update)
     configs = [
         make_settings(
             data={"lookback": 3, "split": [60, 20, 20]},
-            model={"hidden_size": 4, "num_layers": 2, "dropout": dropout, "activation": bend},
+            model={"hidden_size": 4, "num_layers": 2, "dropout": dropout, "activation": bend}
+            | form,
             optim={"name": name, "clip_norm": 0.5, "l1": 1e-4},
             train={"epochs": 1, "batch_size": 20},
         )
         for name, dropout, bend in (("adam", 0.3, "tanh"), ("sgd", 0.0, "relu"))
+    ]
+
+    for ours, theirs in zip(
+        train_at_once(configs, tools=tools), train_at_once(configs), strict=True
+    ):
+        close(ours, theirs, tolerance=1e-4)
+
+
+def test_a_classifier_on_the_kernels_is_one_on_torch(
+    kernels: ModuleType, make_settings: Make, train_at_once: Any, close: Any
+) -> None:
+    tools = Tools(kernels.Fused(), kernels.kept, kernels.update)
+    base = make_settings(
+        data={
+            "name": "japanese_vowels",
+            "kind": "sequences",
+            "target": ["speaker"],
+            "covariates": [f"lpc{n}" for n in range(1, 13)],
+            "classes": [str(n) for n in range(1, 10)],
+            "lookback": 9,
+            "split": [0.3, 0.7, 0],  # lengths are 7 to 9
+        },
+        model={"hidden_size": 4, "num_layers": 2, "head": "softmax"},
+        train={"epochs": 1, "batch_size": 40, "loss": "cross_entropy"},
+    )
+    configs = [
+        replace(base, model=replace(base.model, dropout=rate), train=replace(base.train, seed=seed))
+        for rate, seed in ((0.4, 0), (0.0, 1))
     ]
 
     for ours, theirs in zip(

@@ -56,6 +56,28 @@ def test_alone_in_any_pack_and_at_any_place(
     assert [bits_of(each) for each in reversed(backward)] == alone
 
 
+@pytest.mark.parametrize(
+    ("data", "model", "loss"),
+    [
+        ({"normalization": "revin"}, {"segment": 2}, {"loss": "quantile"}),
+        ({"layout": "channel"}, {"bidirectional": True, "pooling": "max"}, {}),
+    ],
+)
+def test_other_forms_in_any_pack(
+    make_settings: Make, train_at_once: Any, bits_of: Any, data: Any, model: Any, loss: Any
+) -> None:
+    first = variety(make_settings, 3, **loss)
+    configs = [
+        replace(c, data=replace(c.data, **data), model=replace(c.model, **model)) for c in first
+    ]
+    wild = replace(configs[0], optim=replace(configs[0].optim, name="sgd", lr=1e30))
+
+    alone = [bits_of(train_at_once([config])[0]) for config in configs]
+
+    assert [bits_of(each) for each in train_at_once([wild, *configs])[1:]] == alone
+    assert [bits_of(each) for each in train_at_once(configs, width=2)] == alone
+
+
 def test_lanes_that_are_refilled_give_the_same_bits(
     make_settings: Make, train_at_once: Any, bits_of: Any
 ) -> None:

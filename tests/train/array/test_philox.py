@@ -56,3 +56,28 @@ def test_states_are_dropped_alike_on_host_and_device() -> None:
     for site in (1, 2):
         torch.testing.assert_close(host(site, states), device(site, states), rtol=1e-15, atol=0)
     assert torch.equal(device(1, states)[2], states[2])  # a rate of 0 changes nothing
+
+
+def test_a_mask_is_drawn_for_as_many_steps_as_the_lanes_own_batch_has() -> None:
+    sources = [Source(3, 2, 0.3, 0.5), Source(7, 9, 0.25, 0.5)]
+    step, widths = torch.tensor([5]), torch.tensor([4, 6])
+    states = torch.rand(2, 6, 3, 5, dtype=torch.float64) + 1
+    found = []
+    for noise in (OnHost(layers=2), OnDevice(layers=2, lanes=2, step=step)):
+        noise.begin(sources)
+        noise.widths = widths
+        if isinstance(noise, OnHost):
+            noise.step = 5
+        found.append((noise(1, states), noise(2, states[:, :1])))
+
+    for inner, outer in found:
+        for lane, (source, width) in enumerate(zip(sources, (4, 6), strict=True)):
+            for site, rate, own in (
+                (1, source.dropout, inner[lane, :width]),
+                (2, source.output_dropout, outer[lane]),
+            ):
+                shape = (3, len(own), 5)
+                mask = draws.kept(
+                    source.seed, epoch=source.epoch, step=5, site=site, shape=shape, rate=rate
+                )
+                np.testing.assert_array_equal(own.transpose(0, 1).numpy() > 0, mask)
