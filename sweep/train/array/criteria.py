@@ -129,8 +129,9 @@ def criterion_of(form: Form, *, lanes: int, device: torch.device) -> Criterion:
 
 
 def _binary(output: Tensor, targets: Tensor) -> Tensor:
-    wanted = targets.to(output.dtype)
-    return functional.binary_cross_entropy_with_logits(output[..., 0], wanted, reduction="none")
+    # As two classes, one of which has logit 0: row by row, so that the last digits of a lane do not
+    # depend on where its elements lie among those of all lanes, as those of a sigmoid do on a CPU.
+    return _several(torch.cat([torch.zeros_like(output), output], dim=-1), targets)
 
 
 def _several(output: Tensor, targets: Tensor) -> Tensor:
