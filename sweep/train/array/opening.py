@@ -13,9 +13,9 @@ from sweep.train.array.engines import Tools, choose
 from sweep.train.array.form import form_of
 from sweep.train.array.group import Group
 from sweep.train.array.memory import lane_bytes, spare, width_for
-from sweep.train.array.source import source_of
 from sweep.train.array.probe import Bits, Memory, first_step, memory_of, undisturbed
 from sweep.train.array.slots import Array
+from sweep.train.array.source import source_of
 from sweep.train.feed import Examples, open_feed
 from sweep.train.folds import folds, last_fold
 
@@ -66,8 +66,7 @@ def open_array(
             blocks[0][0].lanes,
         )
     groups = [
-        Group(task, own, each)
-        for task, own, each in zip(tasks, divided, blocks, strict=True)
+        Group(task, own, each) for task, own, each in zip(tasks, divided, blocks, strict=True)
     ]
     return Array(settings, groups, tied=bits != narrow)
 

@@ -100,8 +100,7 @@ def first_step(
     return [
         (
             told.losses[0, slot].tobytes(),
-            told.squared[slot].tobytes(),
-            told.absolute[slot].tobytes(),
+            *(values[slot].tobytes() for values in told.means.values()),
             *(rows.tobytes() for rows in block.fetch(slot, WEIGHTS, BEST, FIRST, SECOND).values()),
         )
         for slot in slots
