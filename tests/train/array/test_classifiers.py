@@ -49,6 +49,8 @@ LANES: list[Part] = [  # all that may differ within an array
     },
 ]
 
+TAME = [LANES[0], LANES[2]]  # not relu: in float32 training amplifies its rounding
+
 
 def speech(*parts: Part) -> Settings:
     """Nine classes, by the last 14 steps of 7 to 26."""
@@ -127,7 +129,8 @@ def agree(ours: Any, theirs: Any, close: Any, *, tolerance: float, errors: float
 
 @pytest.mark.parametrize("name", FORMS)
 def test_sequences_in_float64(train_at_once: Any, close: Any, name: str) -> None:
-    lanes = [LANES[0], LANES[2]] if "two layers, max" in name else LANES  # relu's loop is slow
+    # Two layers of relu amplify what is rounded from 1e-16 to 7e-2 within these steps.
+    lanes = TAME if "two layers" in name else LANES
     configs = [speech(FORMS[name], lane) for lane in lanes]
 
     found = train_at_once(configs)
@@ -137,10 +140,9 @@ def test_sequences_in_float64(train_at_once: Any, close: Any, name: str) -> None
     assert min(each.objective for each in found) < 0.6  # of nine classes chance misses 0.89
 
 
-# Not relu with max: where states are 0 the largest is a tie, which rounding decides.
-@pytest.mark.parametrize(("name", "lanes"), [("last", LANES), ("max", [LANES[0], LANES[2]])])
-def test_sequences_in_float32(train_at_once: Any, close: Any, name: str, lanes: list[Part]) -> None:
-    configs = [speech(FORMS[name], lane, {"train": {"precision": "float32"}}) for lane in lanes]
+@pytest.mark.parametrize("name", ["last", "max"])
+def test_sequences_in_float32(train_at_once: Any, close: Any, name: str) -> None:
+    configs = [speech(FORMS[name], lane, {"train": {"precision": "float32"}}) for lane in TAME]
 
     for ours, each in zip(train_at_once(configs), configs, strict=True):
         agree(ours, train(each), close, tolerance=2e-3, errors=1 / 54)  # one sequence
