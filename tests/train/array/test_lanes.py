@@ -60,7 +60,7 @@ def test_alone_in_any_pack_and_at_any_place(
     ("data", "model", "loss"),
     [
         ({"normalization": "revin"}, {"segment": 2}, {"loss": "quantile"}),
-        ({"layout": "channel"}, {"bidirectional": True, "pooling": "max"}, {}),
+        ({}, {"bidirectional": True, "pooling": "max"}, {}),
     ],
 )
 def test_other_forms_in_any_pack(
