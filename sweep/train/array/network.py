@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sweep.train.array.form import Form
 from sweep.train.array.pooling import Pool, pooled, turned
-from sweep.train.array.recurrence import Engine, Layer, run
+from sweep.train.array.recurrence import Engine, Layer, multiply_and_add, run
 from sweep.train.array.source import Batch
 from sweep.train.array.words import Lookup
 from sweep.train.normalization import EPSILON
@@ -133,7 +133,7 @@ def _segmented(form: Form, window: Tensor) -> Tensor:
 def _read(form: Form, weights: Weights, last: Tensor, window: Tensor) -> Tensor:
     """Take the outputs from the pooled states [K, R, H]."""
     head, bias = weights["head.weight"].to(form.factors), weights["head.bias"].to(form.factors)
-    found = torch.baddbmm(bias.unsqueeze(1), last, head.transpose(1, 2)).to(form.dtype)
+    found = multiply_and_add(bias.unsqueeze(1), last, head.transpose(1, 2)).to(form.dtype)
     if form.classifies:
         return found
     found = found.view(*found.shape[:2], form.horizon, _targets(form), -1)  # [K, R, F, D, Q]

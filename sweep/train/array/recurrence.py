@@ -68,7 +68,7 @@ class Operations:
         hs = h.new_empty(lanes, length, rows, hidden)
         across, relu = weight.transpose(1, 2), relu[:, None, None]
         for t in range(length):
-            before = torch.baddbmm(projected[:, t], h, across).to(c.dtype)
+            before = multiply_and_add(projected[:, t], h, across).to(c.dtype)
             i, f, g, o = before.chunk(4, dim=2)
             i, f, o = torch.sigmoid(i), torch.sigmoid(f), torch.sigmoid(o)
             g = _bend(g, relu)
@@ -111,7 +111,7 @@ class Operations:
             ).to(result.dtype)
             result[:, t] = step
             d_c = d_c * f
-            d_h = torch.bmm(step, weight).to(d_h.dtype)
+            d_h = multiply(step, weight).to(d_h.dtype)
         return result
 
 
@@ -158,7 +158,7 @@ class Layer(torch.autograd.Function):
         d_bias = flat.sum(1, dtype=dtype)
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = torch.bmm(flat, weight_ih.to(factors)).view(x.shape)
+            d_x = multiply(flat, weight_ih.to(factors)).view(x.shape)
         return d_x, d_ih, d_hh, d_bias, d_bias, None, None
 
 
@@ -174,7 +174,7 @@ def run(
     weight_ih, weight_hh, bias_ih, bias_hh = parameters
     factors = x.dtype
     lanes, length, rows, inputs = x.shape
-    projected = torch.baddbmm(
+    projected = multiply_and_add(
         (bias_ih + bias_hh).to(factors).unsqueeze(1),
         x.reshape(lanes, length * rows, inputs),
         weight_ih.to(factors).transpose(1, 2),
@@ -186,7 +186,30 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
     """Multiply lane by lane, with sums of the wider type where the processor gives them out."""
     if a.dtype is not dtype and a.is_cuda:
         return torch.bmm(a, b, out_dtype=dtype)
-    return torch.bmm(a, b).to(dtype)
+    return multiply(a, b).to(dtype)
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply [K, M, I] by [K, I, N], each lane with the same bits whatever K is."""
+    if _takes_another_way(a, b):
+        return torch.bmm(_twice(a), _twice(b))[:1]
+    return torch.bmm(a, b)
+
+
+def multiply_and_add(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Add [K, 1 or M, N] to what `multiply` gives."""
+    if _takes_another_way(a, b):
+        return torch.baddbmm(_twice(bias), _twice(a), _twice(b))[:1]
+    return torch.baddbmm(bias, a, b)
+
+
+def _takes_another_way(a: Tensor, b: Tensor) -> bool:
+    """Tell whether a processor's library would multiply a lone lane as vectors."""
+    return len(a) == 1 and not a.is_cuda and 1 in (*a.shape[1:], b.shape[2])
+
+
+def _twice(lone: Tensor) -> Tensor:
+    return lone.expand(2, -1, -1)
 
 
 def _bend(x: Tensor, relu: Tensor) -> Tensor:

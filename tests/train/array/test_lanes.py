@@ -61,6 +61,8 @@ def test_alone_in_any_pack_and_at_any_place(
     [
         ({"normalization": "revin"}, {"segment": 2}, {"loss": "quantile"}),
         ({}, {"bidirectional": True, "pooling": "max"}, {}),
+        ({"layout": "channel"}, {"bidirectional": True, "pooling": "max"}, {}),
+        ({"horizon": 1, "covariates": []}, {}, {}),
     ],
 )
 def test_other_forms_in_any_pack(
