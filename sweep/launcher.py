@@ -324,8 +324,8 @@ class KubernetesLauncher(Launcher):
             application=application,
             job=self.config.hydra.job.name,
             composition=composition,
-            overrides=tuple(self.config.hydra.overrides.task),
-            choosing=choosing(self.config.hydra.overrides.hydra),
+            overrides=tuple(_as_typed(self.config.hydra.overrides.task)),
+            choosing=choosing(_as_typed(self.config.hydra.overrides.hydra)),
             options={key: _plain(value) for key, value in self.options.items()},
             env=os.environ,
             cwd=Path.cwd(),
@@ -359,6 +359,15 @@ class KubernetesLauncher(Launcher):
             task=self.task,
             master=self.config,
         )
+
+
+def _as_typed(words: Any) -> list[str]:
+    """Give words that may hold interpolations, which mean something in a trial alone."""
+    from omegaconf import OmegaConf
+
+    typed = OmegaConf.to_container(words, resolve=False)
+    assert isinstance(typed, list)
+    return [str(word) for word in typed]
 
 
 def _plain(value: Any) -> Any:
