@@ -9,10 +9,11 @@ JFK, keeps every epoch, and tells what the whole takes. It can be stopped and ru
 The core of the grid comes first, so a recording that was cut short can be replayed as a smaller
 grid.
 
-`replay` prints each strategy's regret at equal budget and its ratio to random search with twice
-that budget; `live` trains for real, a few times, what was replayed. Regret is the true value (mean
-over seeds) of what a strategy would have shown, above the grid's best, as a share of the distance
-from there to the grid's median configuration.
+`replay` prints each strategy's regret at equal budget, beside random search with twice that budget.
+A search sees one seed of every configuration, and a second one of those that it confirms; what it
+would have shown is scored with the third, which nothing has looked at. Regret is that score above
+the value of the grid's best configuration (mean over seeds), as a share of the distance from there
+to the grid's median. `live` trains for real, a few times, what was replayed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 
 from peers.environments import NotInstallable, beside
 from replay.live import search
-from replay.racing import OURS, Clock, Racer, at, optuna_loop
+from replay.racing import OURS, TWICE, Clock, Racer, at, optuna_loop
 from replay.recording import ROWS, Recording, load, record
 
 from sweep.search.space import Point
@@ -79,7 +80,7 @@ def main() -> None:
 
 
 def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | None) -> None:
-    """Race everyone and print the ratios."""
+    """Race everyone and print what each would have shown."""
     budget_s = trials * _mean_cost(recording)
     racers: dict[str, Racer] = {**OURS, "Optuna's loop": optuna_loop}
     found = {
@@ -90,23 +91,37 @@ def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | No
         found["Ray's ASHA"] = _ray(recording, repeats=repeats, budget_s=2 * budget_s)
     except NotInstallable as error:
         print(f"Ray Tune is left out: {error}")
-    regret = _regret(recording)
-    twice = regret(found["random"], 2 * budget_s)
-    size = recording.space.size
-    print(f"{size} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
-    print(f"random with twice the budget: regret {twice:.4f}")
+    regrets = _regrets(recording)
+
+    def twice(racer: Racer, moment_s: float) -> list[Steps]:
+        return [racer(recording, number, moment_s).steps for number in range(repeats)]
+
+    random_s = regrets(found["random"], 2 * budget_s)
+    print(f"{recording.space.size} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
+    print(f"{'random, twice the budget':24} regret {_mean(random_s)}")
     for name, steps in found.items():
-        own = regret(steps, budget_s)
-        ratio = f"{own / twice:.2f}" if twice else "-"
-        print(f"{name:14} regret {own:.4f}  ratio to random at twice the budget: {ratio}")
+        print(f"{name:24} regret {_mean(regrets(steps, budget_s))}", flush=True)
+    for name, racer in TWICE.items():
+        print(f"{name:24} regret {_mean(regrets(twice(racer, budget_s), budget_s))}", flush=True)
     if plot is not None:
-        moments = [budget_s * share / 50 for share in range(1, 101)]
-        _draw({n: [regret(s, m) for m in moments] for n, s in found.items()}, moments, plot)
+        moments = [budget_s * share / 10 for share in range(1, 21)]
+        lines = {n: [statistics.fmean(regrets(s, m)) for m in moments] for n, s in found.items()}
+        for name, racer in TWICE.items():
+            lines[name] = [statistics.fmean(regrets(twice(racer, m), m)) for m in moments]
+        _draw(lines, moments, plot)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{statistics.fmean(values):.3f} +/- {statistics.stdev(values) / len(values) ** 0.5:.3f}"
 
 
 def confirm(recording: Recording, given: argparse.Namespace) -> None:
     """Search for real, and print each search's regret beside that of its replay."""
-    regret, budget_s = _regret(recording), given.trials * _mean_cost(recording)
+    regrets, budget_s = _regrets(recording), given.trials * _mean_cost(recording)
+
+    def regret(steps: Sequence[Steps], moment_s: float) -> float:
+        return statistics.fmean(regrets(steps, moment_s))
+
     print(
         f"{given.trials:g} trainings' worth of CPU-seconds; seeds and starts are the replays' own"
     )
@@ -124,16 +139,16 @@ def confirm(recording: Recording, given: argparse.Namespace) -> None:
               f"{regret(again, 2 * budget_s):.4f}")  # fmt: skip
 
 
-def _regret(recording: Recording) -> Callable[[Sequence[Steps], float], float]:
-    """Make what gives the mean regret of several searches at a moment, in CPU-seconds."""
-    worths = [recording.value(point, epochs=recording.epochs) for point in _points(recording)]
-    best, median = min(worths), statistics.median(worths)
+def _regrets(recording: Recording) -> Callable[[Sequence[Steps], float], list[float]]:
+    """Make what gives the regret of each of several searches at a moment, in CPU-seconds."""
+    values = [recording.value(point) for point in _points(recording)]
+    best, median = min(values), statistics.median(values)
 
-    def regret(steps: Sequence[Steps], moment_s: float) -> float:
-        shown = [next(at(own, moment_s), max(worths)) for own in steps]
-        return statistics.fmean((worth - best) / (median - best) for worth in shown)
+    def regrets(steps: Sequence[Steps], moment_s: float) -> list[float]:
+        shown = [next(at(own, moment_s), max(values)) for own in steps]
+        return [(loss - best) / (median - best) for loss in shown]
 
-    return regret
+    return regrets
 
 
 def _draw(lines: dict[str, list[float]], moments: Sequence[float], plot: Path) -> None:
@@ -152,15 +167,18 @@ def _draw(lines: dict[str, list[float]], moments: Sequence[float], plot: Path) -
 
 def _ray(recording: Recording, *, repeats: int, budget_s: float) -> list[Steps]:
     points = _points(recording)
-    clocks = [Clock(recording, seed) for seed in sorted(next(iter(recording.curves.values())))]
+    clocks = [Clock(recording, number) for number in range(len(recording.seeds))]
     given = {
         "epochs": recording.epochs,
         "factor": 3,
         "budget_s": budget_s,
         "repeats": repeats,
         "worth": [
-            [recording.value(point, epochs=epoch) for epoch in range(1, recording.epochs + 1)]
-            for point in points
+            [
+                [recording.worth(point, epochs=e + 1, seed=seed) for e in range(recording.epochs)]
+                for point in points
+            ]
+            for seed in recording.seeds
         ],
         "curves": [
             [

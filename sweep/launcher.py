@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sweep.plan.trial import Record
     from sweep.store import Store
-    from sweep.study.ahead import Ground
     from sweep.study.halving import Halving
     from sweep.study.launching import Session
     from sweep.study.requesting import Request
@@ -48,7 +47,6 @@ class KubernetesLauncher(Launcher):
         self.task: TaskFunction | None = None
         self.context: HydraContext | None = None
         self.session: Session | None = None  # once the first batch was launched
-        self._ground: Ground | None = None  # of this machine, where its workers start ahead
         self.halving: Halving | None = None  # a search whose workers choose by rungs
         self.sources: dict[str, Any] = {}  # of a search, which are kept with the study
         self._waiting: Callable[[Store], None] | None = None  # to be done with the study's place
@@ -60,7 +58,6 @@ class KubernetesLauncher(Launcher):
         self.context = hydra_context
         self.task = task_function
         self.config = config
-        self._begin()
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -241,27 +238,12 @@ class KubernetesLauncher(Launcher):
         with leaving():
             finish_session(self.session, application=application, console=console)
 
-    def _begin(self) -> None:
-        """Start the workers of this machine, which need a while, before the plan is made."""
-        from sweep.study.ahead import begin
-        from sweep.study.following import GRACE_S
-        from sweep.task import application_of, in_main, name_task
-
-        assert self.task is not None
-        name = None if in_main(self.task) else name_task(self.task, root=Path.cwd())
-        if name is None or application_of(self.task) is None or self.options.get("dry"):
-            return
-        options = {key: _plain(value) for key, value in self.options.items()}
-        self._ground = begin(options, env=os.environ, task=name)
-        if self._ground is not None:
-            atexit.register(self._ground.cluster.stop, GRACE_S)
-
     def _open(self, request: Request, *, console: Console) -> Session:
         from sweep.study.following import GRACE_S
         from sweep.study.launching import open_session
 
-        session = open_session(request, console=console, ground=self._ground)
-        if self._ground is None and not session.cluster.lasting:
+        session = open_session(request, console=console)
+        if not session.cluster.lasting:
             atexit.register(session.cluster.stop, GRACE_S)
         return session
 

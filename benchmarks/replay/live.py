@@ -40,8 +40,7 @@ def search(recording: Recording, name: str, number: int, *, rows: int, trials: i
     The trainings are its own; what a configuration is truly worth is the recording's. Seed and
     start are those of the replay of that number.
     """
-    seeds = sorted(next(iter(recording.curves.values())))
-    clock = Clock(recording, seeds[number % len(seeds)])
+    clock = Clock(recording, number)
     with tempfile.TemporaryDirectory() as folder:
         _write_grid(Path(folder), recording, number)
         words = [

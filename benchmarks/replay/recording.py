@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import multiprocessing
@@ -73,10 +74,19 @@ class Recording:
         """Count the epochs of each training."""
         return min(len(curve.val) for own in self.curves.values() for curve in own.values())
 
-    def value(self, point: Point, *, epochs: int) -> float:
-        """Give what a configuration is truly worth: the mean over seeds of its lowest loss."""
+    @property
+    def seeds(self) -> Sequence[int]:
+        """List the seeds that every configuration was trained with."""
+        return sorted(next(iter(self.curves.values())))
+
+    def worth(self, point: Point, *, epochs: int, seed: int) -> float:
+        """Give what a configuration comes to with a seed: its lowest loss so far."""
+        return min(self.curves[identity(point)][seed].val[:epochs])
+
+    def value(self, point: Point) -> float:
+        """Give the mean over all seeds of a configuration's lowest loss."""
         own = self.curves[identity(point)].values()
-        return sum(min(curve.val[:epochs]) for curve in own) / len(own)
+        return sum(min(curve.val) for curve in own) / len(own)
 
 
 @dataclass(frozen=True)
@@ -177,7 +187,9 @@ def _lines(file: Path, setting: Mapping[str, Any] | None = None) -> Iterator[dic
     """Read the lines of one setting; one that was cut off by a kill is passed over."""
     if not file.exists():
         return
-    for text in file.read_text().splitlines():
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as opened:
+        texts = opened.read().splitlines()
+    for text in texts:
         try:
             line = json.loads(text)
         except ValueError:

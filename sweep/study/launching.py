@@ -19,7 +19,6 @@ from sweep.plan.round import Round, Study
 from sweep.plan.selection import read_confirm
 from sweep.plan.trial import Record, Trial, Value
 from sweep.store import Store, open_store
-from sweep.study.ahead import Ground
 from sweep.study.conducting import Conducted, conduct, work_of
 from sweep.study.confirming import confirming_round
 from sweep.study.fetching import Files, cache_folder, reading
@@ -115,20 +114,33 @@ def show_plan(request: Request, *, console: Console) -> None:
     )
 
 
-def open_session(request: Request, *, console: Console, ground: Ground | None = None) -> Session:
-    """Check a multirun, announce it, and write its study, on the ground that is open already.
+def open_session(request: Request, *, console: Console) -> Session:
+    """Check a multirun, announce it, and write its study.
 
     Raises BadInput before anything is written, Unreachable.
     """
-    site = ground.site if ground else choose_site(request.options, env=request.env)
+    site = choose_site(request.options, env=request.env)
     if request.options.get("detach") and site.settings is None:
         raise BadInput(
             "hydra.launcher.detach=true: trials on this machine end with their client; leave it "
             "out, or name a cluster"
         )
     prepare(site)
-    cluster = ground.cluster if ground else open_cluster(site)
-    return _open(request, site, cluster, console=console)
+    cluster = open_cluster(site)
+    try:
+        if isinstance(cluster, Warm) and _importable(request):
+            cluster.expect(request.task)
+        return _open(request, site, cluster, console=console)
+    except BaseException:
+        if isinstance(cluster, Warm):
+            cluster.stop(grace_s=0.0)
+        raise
+
+
+def _importable(request: Request) -> bool:
+    """Tell whether workers may import the task ahead of the plan: by name, from here."""
+    here = request.options.get("code") != "bundle" and not request.hydra.get("main")
+    return here and request.application is not None and ".py:" not in request.task
 
 
 def _open(request: Request, site: Site, cluster: Cluster, *, console: Console) -> Session:
