@@ -50,7 +50,7 @@ def told_to_ci(study: str, folder: Path | None) -> Iterator[None]:
         yield
     except (BadInput, Unreachable) as error:
         if folder is not None:
-            with suppress(BadInput):  # the first error is the one to tell
+            with suppress(BadInput, OSError):  # the first error is the one to tell
                 (folder / "gate.json").unlink(missing_ok=True)
                 write_files(unjudged(study, kind=type(error).__name__, why=str(error)), folder)
         raise
