@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweep.errors import BadInput, CorruptPlan, SweepError
+from sweep.errors import BadInput, CorruptPlan
 from sweep.plan.application import Application, Checkpoints, OnEpoch, Result
 from sweep.plan.round import Round, Study, round_hash
 from sweep.plan.trial import Trial
@@ -107,7 +107,7 @@ def _read_ahead(application: Application, round_: Round) -> None:
         return
     first = round_.trials[0]
     config = {**flatten(round_.bases[first.base].config), **first.values}
-    with suppress(SweepError):  # which each trial tells in its record
+    with suppress(Exception):  # whatever it is, each trial tells it in its record
         application.data.of({key: config[key] for key in application.data.keys if key in config})
 
 
