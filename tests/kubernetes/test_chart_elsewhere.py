@@ -95,13 +95,15 @@ def test_mlflow_may_be_elsewhere(
             stack_node, control_plane, pods, programs(), tmp_path, changes=changes
         ) as release:
             told = release.helm_test()
+            study = f"t-{pods.read('sweep-test').metadata.uid}"
             parts = {pod.spec.containers[0].name for pod in release.stack()}
 
     assert "Succeeded" in told
     assert parts == {"minio"}
     client = MlflowClient(mlflow_stack.uri)
     (experiment,) = client.search_experiments(filter_string="name = 'forecast'")
-    runs = client.search_runs([experiment.experiment_id])
+    own = f"tags.`sweep.study` = '{study}'"  # other tests' studies are on this server too
+    runs = client.search_runs([experiment.experiment_id], own)
     assert sorted(run.data.tags["sweep.role"] for run in runs) == ["study", "trial", "trial"]
     assert {run.info.status for run in runs} == {"FINISHED"}
 
