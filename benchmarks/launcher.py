@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +35,7 @@ WORDS = (
     "hydra.output_subdir=null",
 )
 UNTRACKED = "import sys; sys.modules['mlflow'] = None; from sweep.__main__ import main; main()"
+NOTHING: Mapping[str, str] = {}
 PEERS = Path(__file__).parent / "peers"
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
@@ -44,13 +45,14 @@ ENVIRONMENT = {
 
 
 def main() -> None:
-    """Print seconds for each method, and its ratio to this launcher without tracking."""
+    """Print seconds for each method, and its ratio to this launcher at the same work."""
     options = _options()
     trials, cpus = options.trials, options.cpus
     print(f"{trials} trials of one epoch, {cpus} at a time", flush=True)
     ours = _tell("this launcher, not tracked", lambda: _ours(trials, cpus, tracked=False))
-    _tell("this launcher, tracked", lambda: _ours(trials, cpus, tracked=True), ours)
+    tracked = _tell("this launcher, tracked", lambda: _ours(trials, cpus, tracked=True), ours)
     _tell("a fresh process a trial", lambda: _fresh(trials, cpus), ours)
+    _tell("a fresh process a trial, tracked", lambda: _fresh_tracked(trials, cpus), tracked)
     joblib = _peer("hydra-joblib-launcher", ["hydra-joblib-launcher==1.2.0"])
     if joblib is not None:
         _tell("hydra-joblib-launcher", lambda: _joblib(joblib, trials, cpus), ours)
@@ -98,6 +100,19 @@ def _fresh(trials: int, cpus: int) -> None:
         list(done)
 
 
+def _fresh_tracked(trials: int, cpus: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        script = [sys.executable, str(PEERS / "tracked.py"), *WORDS]
+
+        def train(seed: int) -> None:
+            _run([*script, f"train.seed={seed}"], {"MLFLOW_TRACKING_URI": uri})
+
+        train(0)  # two at once would both make the tables
+        with ThreadPoolExecutor(cpus) as pool:
+            list(pool.map(train, range(1, trials)))
+
+
 def _joblib(python: Path, trials: int, cpus: int) -> None:
     words = ["hydra/launcher=joblib", "hydra/sweeper=basic", f"hydra.launcher.n_jobs={cpus}"]
     _run([str(python), "-m", "sweep", *WORDS, *words, f"train.seed=range(0,{trials})", "-m"])
@@ -112,12 +127,12 @@ def _ray(python: Path, trials: int, cpus: int) -> None:
         _run([str(python), str(PEERS / "ray_tune.py"), json.dumps(given)])
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], env: Mapping[str, str] = NOTHING) -> None:
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

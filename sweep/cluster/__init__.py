@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -85,8 +85,9 @@ class Warm(Protocol):
     def stop(self, grace_s: float) -> None:
         """End what was begun."""
 
-    def crown(self, trees: Mapping[int, Tree]) -> str:
+    def crown(self, trees: Mapping[int, Tree], *, meanwhile: Callable[[], None]) -> str:
         """Have trials, given resolved, scored on the test part; return what was said of it.
 
-        The outcome is in the store, or is not there: then the caller has to do it.
+        The outcome is in the store, or is not there: then the caller has to do it. This process
+        does what is to be done `meanwhile`.
         """

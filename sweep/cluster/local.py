@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
@@ -109,14 +109,15 @@ class LocalCluster:
         least = min(self.gpus, key=held.count)
         return None if number in self.work.fused and held.count(least) else least
 
-    def crown(self, trees: Mapping[int, Tree]) -> str:
+    def crown(self, trees: Mapping[int, Tree], *, meanwhile: Callable[[], None]) -> str:
         """Have trials scored by a process that has imported all they need; return what it said.
 
-        The outcome is in the store, or is not there.
+        The outcome is in the store, or is not there. This process does `meanwhile` beside it.
         """
         if self.parent is None:
             return ""
         self._tell({"crown": list(trees.items())})
+        meanwhile()
         while (messages := self._messages(None)) is not None:
             for message in messages:
                 if "crowned" in message:

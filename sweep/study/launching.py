@@ -27,6 +27,7 @@ from sweep.study.going_on import how_to_go_on, who
 from sweep.study.offering import Offerer
 from sweep.study.opening import add_round, open_study
 from sweep.study.outline import Outline
+from sweep.study.publishing import get_ready_to_keep
 from sweep.study.rendering import check_settings, render
 from sweep.study.requesting import (
     Request,
@@ -365,7 +366,9 @@ def _finish(
             application=application,
             problems=problems,
             console=console,
-            elsewhere=cluster.crown if isinstance(cluster, Warm) else None,
+            elsewhere=partial(cluster.crown, meanwhile=partial(get_ready_to_keep, state))
+            if isinstance(cluster, Warm)
+            else None,
         )
     except KeyboardInterrupt:
         raise Interrupted(how_to_go_on(state)) from None

@@ -144,6 +144,15 @@ def _summary(
     )
 
 
+def get_ready_to_keep(state: Studied) -> None:
+    """Import what keeping a winner as a model takes, long enough to be done beside its scoring."""
+    if tracker_of(state.study) is None:
+        return
+    from sweep.tracking.model import import_ahead
+
+    import_ahead(str(state.study.facts["loader"]))
+
+
 def _log_winner(
     tracker: Tracker,
     state: Studied,

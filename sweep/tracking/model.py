@@ -9,6 +9,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ def log_winner(
     except (Away, Refused) as error:
         log.warning("tracking: the winner of %s is not kept as a model (%s)", study.id, error)
         return None
+
+
+def import_ahead(loader: str) -> None:
+    """Import what keeping a model takes, torch and pyfunc among it: a second or two."""
+    with suppress(Exception):  # what cannot be imported is told by who needs it
+        source_of(loader.partition(":")[0])
+        _load(loader)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module("mlflow.pyfunc")
 
 
 def _content(winner: WinnerInfo) -> str:

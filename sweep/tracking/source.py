@@ -7,8 +7,9 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -87,8 +88,13 @@ def _imports(path: Path, module: str) -> Iterator[str]:
             yield from (f"{start}.{alias.name}" for alias in node.names)
 
 
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()  # it reads the list of every package's files
+
+
 def _pinned(names: set[str]) -> list[str]:
-    providers = importlib.metadata.packages_distributions()
+    providers = _providers()
     found = {
         distribution
         for name in names - sys.stdlib_module_names
