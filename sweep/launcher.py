@@ -308,6 +308,7 @@ class KubernetesLauncher(Launcher):
             composition=composition,
             overrides=tuple(_as_typed(self.config.hydra.overrides.task)),
             choosing=choosing(_as_typed(self.config.hydra.overrides.hydra)),
+            config_dirs=tuple(_named_folders(self.config)),
             options={key: _plain(value) for key, value in self.options.items()},
             env=os.environ,
             cwd=Path.cwd(),
@@ -350,6 +351,15 @@ def _as_typed(words: Any) -> list[str]:
     typed = OmegaConf.to_container(words, resolve=False)
     assert isinstance(typed, list)
     return [str(word) for word in typed]
+
+
+def _named_folders(config: DictConfig) -> list[str]:
+    """List the folders of configuration that --config-dir named."""
+    return [
+        str(Path(source.path).absolute())
+        for source in config.hydra.runtime.config_sources
+        if source.provider == "command-line"
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -34,6 +34,7 @@ class Study:
     seed: str = "train.seed"  # key of the axis that makes no new configuration
     overrides: tuple[str, ...] = ()  # what the person typed
     choosing: tuple[str, ...] = ()  # of what was typed for Hydra: what decides what is tried
+    config_dirs: tuple[str, ...] = ()  # that were named by --config-dir
     grid: Mapping[str, list[Value]] = field(default_factory=dict)  # varied key to its values
     limits: Mapping[str, Value] = field(default_factory=dict)  # max_attempts, max_failed, pack_size
     tracking: Mapping[str, Value] = field(default_factory=dict)  # uri, experiment, register
@@ -133,7 +134,7 @@ def study_from_bytes(data: bytes, *, where: str) -> Study:
     known = {f.name for f in fields(Study)}
     try:
         values = {k: v for k, v in body.items() if k in known}
-        for key in ("overrides", "choosing"):
+        for key in ("overrides", "choosing", "config_dirs"):
             values[key] = tuple(values.get(key, ()))
         return Study(**values)
     except TypeError as error:

@@ -48,13 +48,16 @@ class Edge:
 def edges(board: Leaderboard) -> list[Edge]:
     """List the settings whose best value is the lowest or the highest of at least three.
 
-    Zero (switched off) and a whole 1 (one layer) are natural ends, not edges.
+    Zero (switched off) and a whole 1 (one layer) are natural ends, not edges; so is any dropout
+    between the layers of a network that has one.
     """
     if board.best is None:
         return []
     found = []
     for key, values in board.varied.items():
         own = board.best.values[key]
+        if key == "model.dropout" and board.best.values.get("model.num_layers") == (1,):
+            continue
         if len(own) == 1 and all(is_number(value) for value in values):
             edge = _edge(key, own[0], values)
             if edge is not None:

@@ -58,9 +58,12 @@ def override_value(value: Value) -> str:
 
 
 def _program(study: Study) -> str:
+    folders = [f"--config-dir={folder}" for folder in study.config_dirs]
+    return " ".join(["python", *map(shlex.quote, [*_task_of(study), *folders])])
+
+
+def _task_of(study: Study) -> list[str]:
     module, _, _ = study.task.rpartition(":")
     if study.task.startswith(OURS):
-        return "python -m sweep"
-    if module.endswith(".py"):
-        return f"python {shlex.quote(module)}"
-    return f"python -m {module}"
+        return ["-m", "sweep"]
+    return [module] if module.endswith(".py") else ["-m", module]

@@ -41,6 +41,7 @@ class Request:
     composition: Composition
     overrides: tuple[str, ...]
     choosing: tuple[str, ...] = ()  # of the words for Hydra: what decides what is tried
+    config_dirs: tuple[str, ...] = ()  # that were named by --config-dir
     options: Mapping[str, Value]  # of hydra.launcher
     env: Mapping[str, str]
     cwd: Path
@@ -252,6 +253,7 @@ def study_of(request: Request, *, facts: Mapping[str, Value], site: Site) -> Stu
         seed=application.seed_key if application else "seed",
         overrides=request.overrides,
         choosing=request.choosing,
+        config_dirs=request.config_dirs,
         grid=grid(request.composition.trials),
         limits={
             "max_attempts": options.get("max_attempts"),

@@ -87,3 +87,15 @@ def test_two_values_and_names_have_no_edges_worth_a_word(key: str, values: list[
 
 def test_nothing_that_completed_means_no_edges() -> None:
     assert edges(make_board(make_trials({"optim.lr": [1e-4, 1e-3, 1e-2]}), {})) == []
+
+
+@pytest.mark.parametrize(("layers", "warned"), [(1, []), (2, ["model.dropout"])])
+def test_dropout_between_layers_has_an_edge_where_there_is_a_between(
+    layers: int, warned: list[str]
+) -> None:
+    trials = make_trials({"model.num_layers": [1, 2], "model.dropout": [0.1, 0.3, 0.5]})
+    best = {"model.num_layers": layers, "model.dropout": 0.5}
+
+    board = make_board(trials, scored(trials, lambda own: float(own != best)))
+
+    assert [edge.key for edge in edges(board)] == warned

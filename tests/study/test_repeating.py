@@ -107,3 +107,18 @@ def test_hydra_reads_back_the_value_that_was_written(value: Any) -> None:
 
     assert override.value() == value
     assert not override.is_sweep_override()
+
+
+def test_a_folder_of_configuration_that_was_named_is_named_again() -> None:
+    command = study_command(
+        make_study(config_dirs=("/home/ada/my grids",), overrides=("guide=own",))
+    )
+
+    assert shlex.split(command) == [
+        "python",
+        "-m",
+        "sweep",
+        "--config-dir=/home/ada/my grids",
+        "guide=own",
+        "-m",
+    ]
