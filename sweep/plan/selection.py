@@ -12,7 +12,6 @@ from sweep.errors import BadInput, CorruptPlan
 from sweep.plan.trial import Trial, Value
 
 FORMAT = 1
-LEAST_SEEDS = 5
 _WORDS = re.compile(r"\s*(\d+)\s*[xX*]\s*(\d+)\s*")
 
 
@@ -56,7 +55,8 @@ class Selection:
 def read_confirm(words: Value) -> Confirm | None:
     """Read `KxN`; None where nothing is to be confirmed.
 
-    Raises BadInput for another form, for fewer than two configurations or five seeds.
+    One seed chooses better than none; whether the best differ takes more (`report/paired.py`).
+    Raises BadInput for another form, for fewer than two configurations, for no seed.
     """
     if words is None:
         return None
@@ -69,11 +69,8 @@ def read_confirm(words: Value) -> Confirm | None:
     found = Confirm(int(match[1]), int(match[2]))
     if found.best < 2:
         raise BadInput(f"hydra.sweeper.confirm={words}: one alone has no rival; name at least 2")
-    if found.seeds < LEAST_SEEDS:
-        raise BadInput(
-            f"hydra.sweeper.confirm={words}: {found.seeds} seeds cannot tell a difference; "
-            f"give at least {LEAST_SEEDS}"
-        )
+    if found.seeds < 1:
+        raise BadInput(f"hydra.sweeper.confirm={words}: no seed decides nothing; give at least 1")
     return found
 
 

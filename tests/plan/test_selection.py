@@ -18,6 +18,7 @@ from sweep.plan.trial import Trial
 def test_three_by_five_is_read() -> None:
     assert read_confirm("3x5") == Confirm(best=3, seeds=5)
     assert read_confirm(" 10 X 7 ") == Confirm(best=10, seeds=7)
+    assert read_confirm("5x1") == Confirm(best=5, seeds=1)
     assert read_confirm(None) is None
 
 
@@ -25,13 +26,13 @@ def test_three_by_five_is_read() -> None:
     ("words", "why"),
     [
         ("five", "write KxN"),
-        ("3x4", "at least 5"),
+        ("3x0", "at least 1"),
         ("1x5", "at least 2"),
         ("3", "write KxN"),
         ("-3x5", "write KxN"),
     ],
 )
-def test_what_cannot_tell_a_difference_is_refused(words: str, why: str) -> None:
+def test_what_decides_nothing_is_refused(words: str, why: str) -> None:
     with pytest.raises(BadInput, match=why):
         read_confirm(words)
 

@@ -79,7 +79,20 @@ def test_a_client_that_died_before_the_confirmation_leaves_it_to_resume(place: P
     assert len(place.records()) == 3 + 10
 
 
-@pytest.mark.parametrize("words", ["3x4", "some"])
+def test_one_fresh_seed_chooses_and_says_no_more_than_it_knows(place: Place) -> None:
+    ended = place.multirun("x=1,2,2.5,3.5", "train.seed=0", HERE, "hydra.sweeper.confirm=2x1")
+
+    assert ended.code == 0
+    best = place.read().board().best
+    assert best is not None
+    assert best.confirmed
+    assert seeds_of(place, 2.5) == seeds_of(place, 3.5) == [1]
+    assert "differs is unknown: 1 seed in common, 5 are needed" in ended.out
+    assert "Better than" not in ended.out
+    assert "is known" not in ended.out
+
+
+@pytest.mark.parametrize("words", ["3x0", "some"])
 def test_a_wrong_wish_is_refused_before_anything_runs(place: Place, words: str) -> None:
     ended = place.multirun("x=1,2", HERE, f"hydra.sweeper.confirm={words}")
 
