@@ -60,6 +60,8 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 @settings(deadline=None)
 @example([1e9 + 1e-6, 1e9 + 2e-6])
+@example([1e-310, 1e9])
+@example([5e-324, 1.0])
 @given(st.lists(finite, min_size=1, max_size=20))
 def test_every_score_has_a_place_inside_its_axis(scores: list[float]) -> None:
     axis = score_axis(scores, title="loss")

@@ -26,7 +26,9 @@ class Axis:
     def place(self, value: float) -> float:
         """Place a value."""
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            # Not of quotients: those of the smallest floats overflow.
+            start = math.log(self.low)
+            return (math.log(value) - start) / (math.log(self.high) - start)
         return (value - self.low) / (self.high - self.low)
 
 
@@ -41,8 +43,8 @@ def score_axis(
     """Scale an axis to `scores`, on a log scale where they span a wide range."""
     log, low, high = score_is_log(scores), min(scores), max(scores)
     if log:
-        room = (high / low) ** MARGIN
-        low, high = low / room, high * room
+        room = math.exp(MARGIN * (math.log(high) - math.log(low)))
+        low, high = max(low / room, math.ulp(0.0)), high * room
     else:
         room = (high - low) * MARGIN or abs(high) * MARGIN or 1.0
         low, high = low - room, high + room
