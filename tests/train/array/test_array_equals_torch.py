@@ -29,7 +29,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"name": "adam", "weight_decay": 1e-3},
     "adam, l1": {"name": "adam", "l1": 1e-4, "clip_norm": 0.5},
     "adamw": {"name": "adamw", "weight_decay": 1e-1},
+    "adamw, l1": {"name": "adamw", "weight_decay": 1e-2, "l1": 1e-4, "clip_norm": 0.5},
     "rmsprop": {"name": "rmsprop", "weight_decay": 1e-3, "lr": 3e-3},
+    "rmsprop, l1": {"name": "rmsprop", "lr": 1e-3, "l1": 1e-4, "clip_norm": 0.1},
     "sgd": {"name": "sgd", "lr": 5e-2},
     "sgd, momentum": {"name": "sgd", "lr": 2e-2, "momentum": 0.9, "clip_norm": 0.1, "l1": 1e-3},
 }
@@ -88,17 +90,18 @@ def with_schedule(config: Settings, schedule: Schedule) -> Settings:
     return replace(config, optim=replace(config.optim, schedule=schedule))
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimiser_with_every_schedule(
-    make_settings: Make, train_at_once: Any, close: Any, name: str
+    make_settings: Make, train_at_once: Any, close: Any, name: str, precision: str
 ) -> None:
-    own = {"epochs": EPOCHS, "patience": None, "precision": "float64"}
+    own = {"epochs": EPOCHS, "patience": None, "precision": precision}
     small = {"data": {"lookback": 6}, "model": {"hidden_size": 5}}
     config = make_settings(optim=OPTIMIZERS[name], train=own, **small)
     configs = [with_schedule(config, schedule) for schedule in SCHEDULES]
 
     for ours, each in zip(train_at_once(configs), configs, strict=True):
-        close(ours, train(each), tolerance=1e-10)
+        close(ours, train(each), tolerance=1e-10 if precision == "float64" else 2e-3)
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -185,11 +188,14 @@ def test_early_stopping_horizons_and_min_delta_are_each_lanes_own(
     assert found[0].metrics["epochs"] < 40
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("normalization", ["none", "revin"])
-def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: str) -> None:
+def test_gradients_of_one_step_are_torchs(
+    make_settings: Make, normalization: str, activation: str
+) -> None:
     config = make_settings(
         data={"normalization": normalization},
-        model={"num_layers": 2},
+        model={"num_layers": 2, "activation": activation},
         train={"precision": "float64"},
     )
     examples = open_feed(config)
@@ -208,7 +214,7 @@ def test_gradients_of_one_step_are_torchs(make_settings: Make, normalization: st
         form,
         leaves,
         batch,
-        relu=torch.zeros(3, dtype=torch.bool, device=feed.device),
+        relu=torch.full((3,), activation == "relu", device=feed.device),
         drop=lambda site, states: states,
         engine=Operations(),
     )
