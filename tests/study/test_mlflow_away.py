@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from clients import Place, finish, wait_until
 from running_server import RunningServer
+from testbed.bed import Bed
 
 from sweep.tracking.server import open_tracker
 
@@ -29,10 +29,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(
+    tables: Path, bed: Bed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(tables, folder / "mlflow.db")
-    running = RunningServer(folder, python=sys.executable)
+    running = RunningServer(folder, bed=bed)
     yield running
     running.stop()
 

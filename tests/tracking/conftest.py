@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from running_server import RunningServer
+from testbed.bed import Bed
 
 from sweep.tracking.server import Tracker, open_tracker
 
@@ -26,10 +27,12 @@ def tracker(tables: Path, tmp_path: Path) -> Tracker:
 
 
 @pytest.fixture(scope="module")
-def server(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(
+    tables: Path, bed: Bed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(tables, folder / "mlflow.db")
-    running = RunningServer(folder, python=sys.executable)
+    running = RunningServer(folder, bed=bed)
     running.start()
     yield running
     running.stop()

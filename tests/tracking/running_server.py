@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from testbed.bed import Bed
+from testbed.processes import Process, free_port
+
 START_S = 90.0
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class RunningServer:
-    def __init__(self, folder: Path, *, python: str) -> None:
+    """A server with one worker on sqlite; it ends with its bed, however the tests end."""
+
+    def __init__(self, folder: Path, *, bed: Bed) -> None:
         self.folder = folder
-        self.python = python
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
+        port = free_port()
+        self.uri = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+        command += ["--artifacts-destination", str(folder / "artifacts")]
+        name = f"tracking-{port}"
+        self._process = Process(
+            name, command, bed.folder, env=QUIET, ready=self._healthy, ready_s=START_S
+        )
 
     def start(self) -> None:
-        command = [self.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-        command += ["--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | quiet, start_new_session=True
-            )
-        deadline = time.monotonic() + START_S
-        while not self._healthy():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError((self.folder / "log").read_text()[-2000:])
-            time.sleep(0.2)
+        self._process.start()
 
     def stop(self) -> None:
         """Kill the server and its workers."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+        if self._process.alive:
+            self._process.kill()
 
     def _healthy(self) -> bool:
         try:
