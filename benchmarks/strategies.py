@@ -1,19 +1,20 @@
 """Score strategies by regret against CPU-seconds, on a recording of our own grid.
 
     python benchmarks/strategies.py record FILE [--minutes 600] [--rows 1500] [--workers 2]
-    python benchmarks/strategies.py replay FILE [--repeats 100] [--trials 25] [--plot PICTURE]
-    python benchmarks/strategies.py live FILE [--strategies staged random] [--runs 5]
+    python benchmarks/strategies.py replay FILE [--repeats 102] [--trials 10 25] [--plot PICTURE]
+    python benchmarks/strategies.py live FILE [--searches tpe:17:5x1 random:25] [--runs 5]
 
 `record` trains 240 configurations with three seeds, nine epochs each, on the first 1,500 hours of
 JFK, keeps every epoch, and tells what the whole takes. It can be stopped and run again: it goes on.
 The core of the grid comes first, so a recording that was cut short can be replayed as a smaller
-grid.
+grid. `--seeds 3 4` adds seeds to it.
 
-`replay` prints each strategy's regret at equal budget, beside random search with twice that budget.
-A search sees one seed of every configuration, and a second one of those that it confirms; what it
-would have shown is scored with the third, which nothing has looked at. Regret is that score above
-the value of the grid's best configuration (mean over seeds), as a share of the distance from there
-to the grid's median. `live` trains for real, a few times, what was replayed.
+`replay` prints each strategy's regret at equal budget, and its lead over random search with twice
+that budget. A search sees one seed of every configuration, and a second one of those that it
+confirms; what it would have shown is scored with the others, which nothing has looked at. Regret is
+that score above the value of the grid's best configuration (mean over seeds), as a share of the
+distance from there to the grid's median. `live` trains for real, a few times, and scores what the
+product recommends in the same way.
 """
 
 from __future__ import annotations
@@ -22,22 +23,25 @@ import argparse
 import json
 import statistics
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from peers.environments import NotInstallable, beside
-from replay.live import search
-from replay.racing import OURS, TWICE, Clock, Racer, at, optuna_loop
-from replay.recording import ROWS, Recording, load, record
+from replay.drawing import draw
+from replay.live import Wanted, search
+from replay.racing import CONFIRMING, DEAR, FRESH, OURS, TWICE, Roles, Steps, at, optuna_loop
+from replay.recording import ROWS, SEEDS, Recording, load, record
 
-from sweep.search.space import Point
+from sweep.search.space import Point, identity
 
-Steps = list[tuple[float, float]]
+Shown = Callable[[float], float | None]  # CPU-seconds: the score of what is shown then
 RAY = ("ray[tune]",)  # as launcher.py has it, so that both share an environment
+SEARCHES = ("tpe:17:5x1", "random:25")
 
 
 def main() -> None:
-    """Record, or replay."""
+    """Record, or replay, or search."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,146 +50,150 @@ def main() -> None:
     recorder.add_argument("file", type=Path)
     recorder.add_argument("--minutes", type=float, default=600)
     recorder.add_argument("--grid", default="full", choices=("full", "small"))
+    recorder.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     recorder.add_argument("--epochs", type=int, default=9)
     recorder.add_argument("--rows", type=int, default=ROWS, help="hours that are trained on")
     recorder.add_argument("--workers", type=int, default=1)
     replayer = verbs.add_parser("replay")
     replayer.add_argument("file", type=Path)
-    replayer.add_argument("--repeats", type=int, default=100)
-    replayer.add_argument("--trials", type=float, default=25, help="budget, in whole trainings")
+    replayer.add_argument("--repeats", type=int, default=102, help="of each; take a multiple of 6")
+    replayer.add_argument(
+        "--trials", type=float, nargs="+", default=(10, 25), help="budgets, in whole trainings"
+    )
     replayer.add_argument("--plot", type=Path)
     real = verbs.add_parser("live")
     real.add_argument("file", type=Path)
     real.add_argument("--runs", type=int, default=5)
-    real.add_argument("--trials", type=float, default=25, help="budget, in whole trainings")
-    real.add_argument("--most", type=int, default=60, help="trainings of one search")
     real.add_argument("--rows", type=int, default=ROWS, help="as recorded")
-    real.add_argument("--strategies", nargs="+", default=["staged", "random"])
+    real.add_argument(
+        "--searches", type=Wanted.read, nargs="+", default=[*map(Wanted.read, SEARCHES)],
+        help="STRATEGY:TRIALS, or STRATEGY:TRIALS:KxN to confirm",
+    )  # fmt: skip
     given = parser.parse_args()
-    if given.verb == "record":
-        taken = record(
-            given.file, grid=given.grid, epochs=given.epochs, rows=given.rows,
-            workers=given.workers, minutes=given.minutes,
-        )  # fmt: skip
-        print(f"{taken.done:,} of {taken.wanted:,} trainings are recorded in {given.file}")
-        print(
-            f"they took {taken.cpu_minutes:.1f} CPU-minutes; the whole takes about "
-            f"{taken.whole_cpu_minutes:.0f}"
-        )
-        return
-    if given.verb == "live":
-        confirm(load(given.file), given)
-        return
-    replay(load(given.file), repeats=given.repeats, trials=given.trials, plot=given.plot)
+    match given.verb:
+        case "record":
+            _record(given)
+        case "replay":
+            recording = load(given.file)
+            replay(recording, repeats=given.repeats, trials=given.trials, plot=given.plot)
+        case "live":
+            live(load(given.file), given.searches, runs=given.runs, rows=given.rows)
 
 
-def replay(recording: Recording, *, repeats: int, trials: float, plot: Path | None) -> None:
+def _record(given: argparse.Namespace) -> None:
+    taken = record(
+        given.file, grid=given.grid, seeds=given.seeds, epochs=given.epochs, rows=given.rows,
+        workers=given.workers, minutes=given.minutes,
+    )  # fmt: skip
+    print(f"{taken.done:,} of {taken.wanted:,} trainings are recorded in {given.file}")
+    print(
+        f"they took {taken.cpu_minutes:.1f} CPU-minutes; the whole takes about "
+        f"{taken.whole_cpu_minutes:.0f}"
+    )
+
+
+def replay(
+    recording: Recording, *, repeats: int, trials: Sequence[float], plot: Path | None
+) -> None:
     """Race everyone and print what each would have shown."""
-    budget_s = trials * _mean_cost(recording)
-    racers: dict[str, Racer] = {**OURS, "Optuna's loop": optuna_loop}
-    found = {
-        name: [racer(recording, number, 2 * budget_s).steps for number in range(repeats)]
-        for name, racer in racers.items()
-    }
+    budgets_s = [count * _mean_cost(recording) for count in trials]
+    most_s = max(budgets_s)
+    races: dict[str, list[Shown]] = {}
+    for name, racer in {**OURS, "Optuna's loop": optuna_loop}.items():
+        until_s = most_s if name in DEAR else 2 * most_s
+        clocks = [racer(recording, number, until_s) for number in range(repeats)]
+        races[name] = [clock.shown for clock in clocks]
+        if name in CONFIRMING:
+            races[f"{name}{FRESH}"] = [clock.confirmed for clock in clocks]
     try:
-        found["Ray's ASHA"] = _ray(recording, repeats=repeats, budget_s=2 * budget_s)
+        steps = _ray(recording, repeats=repeats, budget_s=2 * most_s)
+        races["Ray's ASHA"] = [partial(at, own) for own in steps]
     except NotInstallable as error:
         print(f"Ray Tune is left out: {error}")
+    races[TWICE] = [partial(_at_twice, shown) for shown in races["random"]]
     regrets = _regrets(recording)
-
-    def twice(racer: Racer, moment_s: float) -> list[Steps]:
-        return [racer(recording, number, moment_s).steps for number in range(repeats)]
-
-    random_s = regrets(found["random"], 2 * budget_s)
-    print(f"{recording.space.size} configurations, {repeats} replays, {budget_s:.0f} CPU-seconds")
-    print(f"{'random, twice the budget':24} regret {_mean(random_s)}")
-    for name, steps in found.items():
-        print(f"{name:24} regret {_mean(regrets(steps, budget_s))}", flush=True)
-    for name, racer in TWICE.items():
-        print(f"{name:24} regret {_mean(regrets(twice(racer, budget_s), budget_s))}", flush=True)
+    print(f"{recording.space.size} configurations, seeds {recording.seeds}, {repeats} replays")
+    for count, budget_s in zip(trials, budgets_s, strict=True):
+        print(f"{count:g} trainings, {budget_s:.0f} CPU-seconds: regret; less than random at twice")
+        for line in _table({name: regrets(own, budget_s) for name, own in races.items()}):
+            print(f"  {line}", flush=True)
     if plot is not None:
-        moments = [budget_s * share / 10 for share in range(1, 21)]
-        lines = {n: [statistics.fmean(regrets(s, m)) for m in moments] for n, s in found.items()}
-        for name, racer in TWICE.items():
-            lines[name] = [statistics.fmean(regrets(twice(racer, m), m)) for m in moments]
-        _draw(lines, moments, plot)
+        moments = [most_s * share / 20 for share in range(2, 41)]
+        means = {
+            n: [statistics.fmean(regrets(own, m)) for m in moments] for n, own in races.items()
+        }
+        draw(means, moments, plot=plot, most_s=most_s)
+
+
+def _table(regrets: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Write a line a racer: mean regret, and its lead over random at twice, replay by replay."""
+    for name, own in sorted(regrets.items(), key=lambda item: statistics.fmean(item[1])):
+        leads = [theirs - mine for mine, theirs in zip(own, regrets[TWICE], strict=True)]
+        yield f"{name:24} {_mean(own)}; {_mean(leads)}"
+
+
+def _at_twice(shown: Shown, moment_s: float) -> float | None:
+    return shown(2 * moment_s)
 
 
 def _mean(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f} +/- {statistics.stdev(values) / len(values) ** 0.5:.3f}"
 
 
-def confirm(recording: Recording, given: argparse.Namespace) -> None:
-    """Search for real, and print each search's regret beside that of its replay."""
-    regrets, budget_s = _regrets(recording), given.trials * _mean_cost(recording)
-
-    def regret(steps: Sequence[Steps], moment_s: float) -> float:
-        return statistics.fmean(regrets(steps, moment_s))
-
-    print(
-        f"{given.trials:g} trainings' worth of CPU-seconds; seeds and starts are the replays' own"
-    )
-    for name in given.strategies:
-        alive, again = [], []
-        for number in range(given.runs):
-            alive.append(search(recording, name, number, rows=given.rows, trials=given.most).steps)
-            again.append(OURS[name](recording, number, 2 * budget_s).steps)
-            moments = (budget_s, 2 * budget_s)
-            shown = [f"{regret([own], m):.4f}" for own in (alive[-1], again[-1]) for m in moments]
-            print(f"{name} {number}: live {shown[0]}, {shown[1]} at twice; replay {shown[2]}, "
-                  f"{shown[3]}", flush=True)  # fmt: skip
-        print(f"{name}: live {regret(alive, budget_s):.4f}, {regret(alive, 2 * budget_s):.4f} at "
-              f"twice; replay {regret(again, budget_s):.4f}, "
-              f"{regret(again, 2 * budget_s):.4f}")  # fmt: skip
+def live(recording: Recording, searches: Sequence[Wanted], *, runs: int, rows: int) -> None:
+    """Search for real, and print the regret of what each search recommends at its end."""
+    mean_s, regrets = _mean_cost(recording), _regrets(recording)
+    for wanted in searches:
+        ended = [search(recording, wanted, number, rows=rows) for number in range(runs)]
+        own = regrets([partial(_always, each.score) for each in ended], 0.0)
+        spent = statistics.fmean(each.cpu_s for each in ended) / mean_s
+        each = ", ".join(f"{value:.2f}" for value in own)
+        print(f"{wanted}: regret {_mean(own)} ({each}), worth {spent:.1f} trainings", flush=True)
 
 
-def _regrets(recording: Recording) -> Callable[[Sequence[Steps], float], list[float]]:
+def _always(score: float, _: float) -> float:
+    return score
+
+
+def _regrets(recording: Recording) -> Callable[[Sequence[Shown], float], list[float]]:
     """Make what gives the regret of each of several searches at a moment, in CPU-seconds."""
     values = [recording.value(point) for point in _points(recording)]
     best, median = min(values), statistics.median(values)
 
-    def regrets(steps: Sequence[Steps], moment_s: float) -> list[float]:
-        shown = [next(at(own, moment_s), max(values)) for own in steps]
+    def regrets(races: Sequence[Shown], moment_s: float) -> list[float]:
+        scores = [shown(moment_s) for shown in races]
+        shown = [max(values) if score is None else score for score in scores]
         return [(loss - best) / (median - best) for loss in shown]
 
     return regrets
 
 
-def _draw(lines: dict[str, list[float]], moments: Sequence[float], plot: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, line in lines.items():
-        axes.plot(moments, [max(value, 1e-4) for value in line], label=name)
-    axes.set(xlabel="CPU-seconds", ylabel="mean regret", yscale="log")
-    axes.legend(frameon=False)
-    figure.savefig(plot, dpi=150)
-
-
 def _ray(recording: Recording, *, repeats: int, budget_s: float) -> list[Steps]:
-    points = _points(recording)
-    clocks = [Clock(recording, number) for number in range(len(recording.seeds))]
+    points, seeds = _points(recording), recording.seeds
     given = {
         "epochs": recording.epochs,
         "factor": 3,
         "budget_s": budget_s,
         "repeats": repeats,
-        "worth": [
-            [
-                [recording.worth(point, epochs=e + 1, seed=seed) for e in range(recording.epochs)]
-                for point in points
-            ]
-            for seed in recording.seeds
+        "roles": [
+            {
+                "seen": seeds.index(roles.seen),
+                "worth": [
+                    [
+                        recording.worth(point, epochs=e + 1, seeds=roles.unseen)
+                        for e in range(recording.epochs)
+                    ]
+                    for point in points
+                ],
+            }
+            for roles in Roles.all(seeds)
         ],
         "curves": [
             [
-                {"val": list(clock.curve(point).val), "cpu_s": list(clock.curve(point).cpu_s)}
-                for point in points
+                {"val": list(own[seed].val), "cpu_s": list(own[seed].cpu_s)}
+                for own in (recording.curves[identity(point)] for point in points)
             ]
-            for clock in clocks
+            for seed in seeds
         ],
     }
     script = Path(__file__).parent / "replay" / "ray_asha.py"

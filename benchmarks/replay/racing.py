@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from replay.recording import Curve, Recording
@@ -17,6 +18,8 @@ from sweep.search.halving import Bracket, Reached, Standing, next_job
 from sweep.search.space import Choice, Point, identity
 from sweep.search.strategy import Tried, tried
 
+Steps = list[tuple[float, float]]  # CPU-seconds, and the score of what is shown from then on
+
 STARTS = {  # what the guide lets one begin with; a replay draws from them, as people differ
     "optim.lr": (0.001,),
     "model.hidden_size": (50, 100),
@@ -25,34 +28,61 @@ STARTS = {  # what the guide lets one begin with; a replay draws from them, as p
 }
 
 
+CONFIRMED, SHARE = 5, 0.3  # how many are trained again, and for what part of the budget
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the seeds of a recording are for in one replay; no choice looks at the unseen ones."""
+
+    seen: int  # of every training of the search
+    fresh: int  # of those that are confirmed
+    unseen: Sequence[int]  # by their mean a configuration is scored
+
+    @classmethod
+    def of(cls, seeds: Sequence[int], number: int) -> Roles:
+        """Give the roles of a replay; replays in a row take all there are in turn."""
+        dealt = cls.all(seeds)
+        return dealt[number % len(dealt)]
+
+    @classmethod
+    def all(cls, seeds: Sequence[int]) -> list[Roles]:
+        """List every way to deal them."""
+        return [
+            cls(seen, fresh, [seed for seed in seeds if seed not in (seen, fresh)])
+            for seen, fresh in itertools.permutations(seeds, 2)
+        ]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A training that a search has brought to its end."""
+
+    spent_s: float  # by the search, until then
+    loss: float
+    point: Point
+
+
 @dataclass
 class Clock:
-    """What a replay has spent, and what it would have shown a person at each moment.
-
-    It sees one seed of every configuration, and a second one of those that it confirms. What it
-    shows is held against the last seed, which no choice has looked at.
-    """
+    """What a replay has spent, and what it would have shown a person at each moment."""
 
     recording: Recording
     number: int  # of the replay
     spent_s: float = 0.0
     best: float = math.inf  # lowest loss seen
-    shown: float = math.inf  # what the configuration that showed it comes to with the unseen seed
-    steps: list[tuple[float, float]] = field(default_factory=list)
-    lowest: dict[Hashable, tuple[float, Point]] = field(default_factory=dict)
+    steps: Steps = field(default_factory=list)  # what was shown from when on, by its score
+    whole: list[Whole] = field(default_factory=list)
+    lowest: dict[Hashable, float] = field(default_factory=dict)
 
     @property
-    def seed(self) -> int:
-        """Name the seed of the trainings that are seen."""
-        return self._seed(0)
-
-    def _seed(self, place: int) -> int:
-        seeds = self.recording.seeds
-        return seeds[(self.number + place) % len(seeds)]
+    def roles(self) -> Roles:
+        """Tell what the seeds are for."""
+        return Roles.of(self.recording.seeds, self.number)
 
     def curve(self, point: Point) -> Curve:
         """Give the training of a configuration that this replay sees."""
-        return self.recording.curves[identity(point)][self.seed]
+        return self.recording.curves[identity(point)][self.roles.seen]
 
     def epoch(self, point: Point, number: int) -> float:
         """Train one epoch, counted from 1; return its validation loss."""
@@ -63,28 +93,41 @@ class Clock:
         """Take note of an epoch, counted from 1, with its validation loss; return that."""
         self.spent_s += cost_s
         own = identity(point)
-        self.lowest[own] = min(self.lowest.get(own, (math.inf, point))[0], loss), point
+        self.lowest[own] = min(self.lowest.get(own, math.inf), loss)
+        if number == self.recording.epochs:
+            self.whole.append(Whole(self.spent_s, self.lowest[own], point))
         if loss < self.best:
             self.best = loss
-            self.show(point, epochs=number)
+            self.steps.append((self.spent_s, self.score(point, epochs=number)))
         return loss
 
-    def show(self, point: Point, *, epochs: int) -> None:
-        """Name a configuration as the best there is."""
-        self.shown = self.recording.worth(point, epochs=epochs, seed=self._seed(2))
-        self.steps.append((self.spent_s, self.shown))
+    def score(self, point: Point, *, epochs: int) -> float:
+        """Give what a configuration comes to with the seeds that nothing has seen."""
+        return self.recording.worth(point, epochs=epochs, seeds=self.roles.unseen)
 
-    def confirm(self, count: int, *, budget_s: float) -> None:
-        """Train the best ones again with a second seed, and show the best by the mean of both."""
-        losses: list[tuple[float, Point]] = []
-        for loss, point in sorted(self.lowest.values(), key=lambda item: item[0])[:count]:
-            curve = self.recording.curves[identity(point)][self._seed(1)]
-            if losses and self.spent_s + sum(curve.cpu_s) > budget_s:
+    def shown(self, moment_s: float) -> float | None:
+        """Give the score of what the search showed at a moment."""
+        return at(self.steps, moment_s)
+
+    def confirmed(self, moment_s: float) -> float | None:
+        """Give the score of what is shown if a share of the time goes to a fresh seed.
+
+        As hydra.sweeper.confirm does it: the best whole trainings begin again, the best first, and
+        the fresh seed alone decides. Where there is no time for two, the search's best stays.
+        """
+        spent_s = (1 - SHARE) * moment_s
+        known = [item for item in self.whole if item.spent_s <= spent_s]
+        again: list[tuple[float, Point]] = []
+        for item in sorted(known, key=lambda item: item.loss)[:CONFIRMED]:
+            curve = self.recording.curves[identity(item.point)][self.roles.fresh]
+            spent_s += sum(curve.cpu_s)
+            if spent_s > moment_s:
                 break
-            self.spent_s += sum(curve.cpu_s)
-            losses.append(((loss + min(curve.val)) / 2, point))
-        _, best = min(losses, key=lambda item: item[0])
-        self.show(best, epochs=self.recording.epochs)
+            again.append((min(curve.val), item.point))
+        if len(again) < 2:
+            return self.shown((1 - SHARE) * moment_s)
+        _, best = min(again, key=lambda pair: pair[0])
+        return self.score(best, epochs=self.recording.epochs)
 
 
 Racer = Callable[[Recording, int, float], Clock]  # a recording, a replay's number, CPU-seconds
@@ -139,20 +182,6 @@ def halving(*, factor: int = 3) -> Racer:
     return race
 
 
-CONFIRMED, SHARE = 5, 0.3  # how many are trained again, and for what part of the budget
-
-
-def confirmed(racer: Racer) -> Racer:
-    """Race as `racer` does for most of a budget, and confirm its best with a second seed."""
-
-    def race(recording: Recording, number: int, budget_s: float) -> Clock:
-        clock = racer(recording, number, (1 - SHARE) * budget_s)
-        clock.confirm(CONFIRMED, budget_s=budget_s)
-        return clock
-
-    return race
-
-
 def optuna_loop(recording: Recording, number: int, budget_s: float) -> Clock:
     """Race Optuna's own loop: its TPE and its median pruner, both as they come."""
     import optuna
@@ -192,17 +221,16 @@ OURS: Mapping[str, Racer] = {
     "gp": ours("gp"),
     "halving": halving(),
 }
-# Their answer is there at the end of a budget alone, so each budget is a race of its own.
-TWICE: Mapping[str, Racer] = {
-    "halving, confirmed": confirmed(halving()),
-    "sobol, confirmed": confirmed(ours("sobol")),
-}
+DEAR = ("gp",)  # seconds a question, so it is raced to the budget and not to twice of it
+FRESH = ", fresh seed"  # is added to the name of what is confirmed
+TWICE = "random at twice"
+CONFIRMING = ("halving", "staged", "sobol", "tpe", "gp")  # raced with a fresh seed as well
 
 
-def at(steps: list[tuple[float, float]], moment_s: float) -> Iterator[float]:
-    """Give what a replay would have shown at a moment, if anything."""
+def at(steps: Steps, moment_s: float) -> float | None:
+    """Give the score of what was shown at a moment; None: nothing yet."""
     shown = [loss for spent, loss in steps if spent <= moment_s]
-    yield from shown[-1:]
+    return shown[-1] if shown else None
 
 
 def start_of(recording: Recording, number: int) -> Point:

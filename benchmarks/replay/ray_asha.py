@@ -18,14 +18,14 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 def race(given: dict[str, Any], number: int) -> list[tuple[float, float]]:
     """Race it once: random configurations, stopped where the scheduler says so."""
     epochs, budget_s = given["epochs"], given["budget_s"]
-    worth = given["worth"][(number + 2) % len(given["worth"])]  # with the seed that nothing sees
+    role = given["roles"][number % len(given["roles"])]
+    worth, curves = role["worth"], given["curves"][role["seen"]]
     scheduler = ASHAScheduler(
         time_attr="epoch", metric="loss", mode="min", max_t=epochs, grace_period=1,
         reduction_factor=given["factor"],
     )  # fmt: skip
     order = list(range(len(worth)))
     random.Random(number).shuffle(order)
-    curves = given["curves"][number % len(given["curves"])]
     spent, best, steps = 0.0, float("inf"), []
     for place in order:
         if spent >= budget_s:

@@ -18,6 +18,7 @@ from sweep.search.blind import Random
 from sweep.search.space import Choice, Point, Space, identity
 
 SEEDS = (0, 1, 2)
+LEAST_SEEDS = 3
 # 240 configurations around the guide's; its dearest values are left out, so that a night is enough.
 FULL = Space(
     {
@@ -79,14 +80,14 @@ class Recording:
         """List the seeds that every configuration was trained with."""
         return sorted(next(iter(self.curves.values())))
 
-    def worth(self, point: Point, *, epochs: int, seed: int) -> float:
-        """Give what a configuration comes to with a seed: its lowest loss so far."""
-        return min(self.curves[identity(point)][seed].val[:epochs])
+    def worth(self, point: Point, *, epochs: int, seeds: Sequence[int]) -> float:
+        """Give what a configuration comes to: its lowest loss so far, as the mean of some seeds."""
+        own = self.curves[identity(point)]
+        return sum(min(own[seed].val[:epochs]) for seed in seeds) / len(seeds)
 
     def value(self, point: Point) -> float:
         """Give the mean over all seeds of a configuration's lowest loss."""
-        own = self.curves[identity(point)].values()
-        return sum(min(curve.val) for curve in own) / len(own)
+        return self.worth(point, epochs=self.epochs, seeds=self.seeds)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,16 @@ class Taken:
     whole_cpu_minutes: float  # by the operations of the others
 
 
-def record(file: Path, *, grid: str, epochs: int, rows: int, workers: int, minutes: float) -> Taken:
+def record(
+    file: Path,
+    *,
+    grid: str,
+    seeds: Sequence[int],
+    epochs: int,
+    rows: int,
+    workers: int,
+    minutes: float,
+) -> Taken:
     """Train what is missing of a grid, as long as there is time.
 
     The core of the grid comes first, with all seeds, then the values around it: so a recording that
@@ -109,7 +119,7 @@ def record(file: Path, *, grid: str, epochs: int, rows: int, workers: int, minut
     setting = {"grid": grid, "epochs": epochs, "rows": rows}
     points = Random(space).suggest([], most=space.size or 0).points
     every = sorted(
-        ((point, seed) for point in points for seed in SEEDS), key=lambda task: level(task[0])
+        ((point, seed) for point in points for seed in seeds), key=lambda task: level(task[0])
     )
     known = {(identity(line["point"]), line["seed"]) for line in _lines(file, setting)}
     until = time.monotonic() + 60 * minutes
@@ -135,7 +145,8 @@ def level(point: Point) -> int:
 def load(file: Path) -> Recording:
     """Read the largest whole grid of a recording.
 
-    Raises SystemExit where not even the core is there; seeds that are not complete are left out.
+    Raises SystemExit where not even the core is there with three seeds, for a replay searches with
+    one, confirms with another and scores with the rest. Seeds that are not complete are left out.
     """
     lines = list(_lines(file))
     if not lines:
@@ -148,11 +159,14 @@ def load(file: Path) -> Recording:
         found.setdefault(identity(line["point"]), {})[line["seed"]] = curve
     for part in reversed([_part(space, most) for most in range(LEVELS)]):
         own = [found.get(identity(part.crossed(i)), {}) for i in range(part.size or 0)]
-        seeds = [seed for seed in SEEDS if all(seed in curves for curves in own)]
-        if seeds:
+        seeds = sorted(set.intersection(*(set(curves) for curves in own)))
+        if len(seeds) >= LEAST_SEEDS:
             keys = [identity(part.crossed(i)) for i in range(part.size or 0)]
             return Recording(part, {key: {s: found[key][s] for s in seeds} for key in keys})
-    raise SystemExit(f"{file}: {len(found)} of {space.size} configurations are recorded; go on")
+    raise SystemExit(
+        f"{file}: of {space.size} configurations {len(found)} are recorded, not all with "
+        f"{LEAST_SEEDS} seeds; go on"
+    )
 
 
 def _part(space: Space, most: int) -> Space:
