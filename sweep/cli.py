@@ -270,12 +270,14 @@ def gate(
     from sweep.report.judgement import as_json as in_json
     from sweep.report.judgement import markdown, message
     from sweep.study.gating import gate as judge
-    from sweep.study.verdicts import texts_of, told_to_ci, write_files
+    from sweep.study.verdicts import make_folder, texts_of, told_to_ci, write_files
     from sweep.study.webhook import ENV, check_webhook, send
 
     address = webhook or os.environ.get(ENV)
     told = check_webhook(address) if address else None
     folder = output.absolute() if output else None  # the working directory is another soon
+    if folder:
+        make_folder(folder)  # a verdict may take hours, and nobody would read it
     with told_to_ci(study, folder):
         place = find_store(store, env=os.environ)
         found = find_study(place, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,14 +57,32 @@ def told_to_ci(study: str, folder: Path | None) -> Iterator[None]:
         raise
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and see that files can be written there.
+
+    Raises BadInput.
+    """
+    with _told_of(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
 def write_files(texts: Mapping[str, str], folder: Path) -> None:
     """Write files into a folder.
 
     Raises BadInput.
     """
-    try:
+    with _told_of(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _told_of(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise BadInput(f"--output {folder}: {error.strerror}; name a folder") from None
+        raise BadInput(
+            f"--output {folder}: {error.strerror}; name a folder that can be written"
+        ) from None

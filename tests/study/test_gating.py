@@ -174,6 +174,31 @@ def test_a_gate_that_cannot_judge_tells_a_ci_so(place: Place, tmp_path: Path) ->
     assert error.text in ended.err
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_trained(
+    place: Place, tmp_path: Path
+) -> None:
+    night(place, "n1", "x=3")
+    taken = tmp_path / "taken"
+    taken.write_text("of somebody else")
+    nowhere = Path("/proc/sweep")  # where even root makes no folder
+    before = place.begun("n1")
+
+    for folder, why in (
+        (taken, "File exists"),
+        (taken / "below", "Not a directory"),
+        (nowhere, "No such file or directory"),
+    ):
+        ended = place.verb("gate", "n1", "--output", str(folder))
+
+        said = f"--output {folder}: {why}; name a folder that can be written"
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.count("\n") == 1
+        assert said in ended.err
+    assert taken.read_text() == "of somebody else"
+    assert place.begun("n1") == before
+    assert layout.GATE not in place.store.at("n1").sizes("")
+
+
 @pytest.mark.slow
 def test_the_champion_is_an_alias_in_mlflow(tmp_path: Path) -> None:
     from sweep.tracking.server import open_tracker
