@@ -1,7 +1,11 @@
 """What the LSTM application tells sweep about itself."""
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from statistics import fmean
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from sweep.plan.application import Epoch
 from sweep.plan.facets import Facet
 from sweep.plan.trial import State
 from sweep.schema import DEFAULTS, flatten, unflatten
+from sweep.train.score import scored
 
 COLUMNS = ["dewp", "humid", "wind_speed", "pressure", "visib"]
 
@@ -37,6 +42,22 @@ def make_tree(**changes: Any) -> dict[str, Any]:
 
 def flat(**changes: Any) -> Mapping[str, Any]:
     return flatten(make_tree(**changes))
+
+
+@contextmanager
+def calls_of(function: Callable[..., Any]) -> Iterator[Callable[[], int]]:
+    """Count how often a function is called, whoever calls it by whatever name."""
+    calls = 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code is function.__code__
+
+    sys.setprofile(note)
+    try:
+        yield lambda: calls
+    finally:
+        sys.setprofile(None)
 
 
 def test_a_trial_gives_an_objective_its_history_and_its_weights() -> None:
@@ -64,6 +85,22 @@ def test_the_winner_is_scored_on_the_test_part_and_predicts_from_raw_rows() -> N
     assert list(winner.example) == ["temp", *COLUMNS]
     assert {len(values) for values in winner.example.values()} == {12}
     assert all(content for content in winner.model.values())
+
+
+def test_what_crowned_the_seeds_of_a_winner_also_compares_them() -> None:
+    trees = [make_tree(train__seed=seed, train__epochs=1) for seed in (0, 1)]
+    weights = [APPLICATION.run(tree, lambda _: None).weights or b"" for tree in trees]
+    assert APPLICATION.paired_errors is not None
+
+    with calls_of(scored) as count:
+        metrics = [
+            APPLICATION.crown(tree, own).metrics for tree, own in zip(trees, weights, strict=True)
+        ]
+        paired = APPLICATION.paired_errors(trees[0], weights, None)
+
+    assert count() == 2  # each once
+    for own, errors in zip(metrics, paired.own, strict=True):
+        assert fmean(errors) == pytest.approx(own["test_mse"], rel=1e-5)
 
 
 def test_a_trial_that_diverges_is_infeasible_with_a_remedy() -> None:

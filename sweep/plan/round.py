@@ -228,7 +228,7 @@ def set_values(config: Mapping[str, Any], values: Mapping[str, Value]) -> dict[s
         node = tree
         for part in path:
             node = node[part]
-        node[last] = value
+        node[last] = _copied(value)
     return tree
 
 
@@ -245,7 +245,14 @@ def all_trials(rounds: Iterable[Round]) -> tuple[list[Base], list[Trial]]:
 
 
 def _copy(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in config.items()}
+    return {key: _copied(value) for key, value in config.items()}
+
+
+def _copied(value: Any) -> Any:
+    # Lists too: a task may change its own, and the next trial is given the same base.
+    if isinstance(value, Mapping):
+        return _copy(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _dump(body: Value) -> bytes:
