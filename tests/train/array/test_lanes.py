@@ -123,13 +123,20 @@ class Small(Operations):
 
 @pytest.mark.parametrize("after", [0, 30])
 def test_out_of_memory_halves_the_lanes_and_loses_no_trial(
-    make_settings: Make, queue_of: Any, train_at_once: Any, bits_of: Any, after: int
+    make_settings: Make,
+    queue_of: Any,
+    train_at_once: Any,
+    bits_of: Any,
+    caplog: pytest.LogCaptureFixture,
+    after: int,
 ) -> None:
     configs = variety(make_settings, 6)
     queue = queue_of(configs)
 
     found = queue.run(tools=Tools(Small(2, after=after)))
 
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"array: memory ran out, going on with {lanes} lanes" for lanes in (3, 1)]
     assert [bits_of(each) for each in found] == [bits_of(each) for each in train_at_once(configs)]
     for number, told in queue.told.items():  # no epoch is told twice
         assert told == list(range(1, int(found[number].metrics["epochs"]) + 1))
