@@ -134,6 +134,9 @@ def _read(form: Form, weights: Weights, last: Tensor, window: Tensor) -> Tensor:
     """Take the outputs from the pooled states [K, R, H]."""
     head, bias = weights["head.weight"].to(form.factors), weights["head.bias"].to(form.factors)
     found = multiply_and_add(bias.unsqueeze(1), last, head.transpose(1, 2)).to(form.dtype)
+    if found.requires_grad:
+        # A lone lane's gradient lies in one piece; one in strides is added up in another order.
+        found.register_hook(lambda gradient: gradient.contiguous())  # type: ignore[no-untyped-call]
     if form.classifies:
         return found
     found = found.view(*found.shape[:2], form.horizon, _targets(form), -1)  # [K, R, F, D, Q]
