@@ -30,7 +30,7 @@ from pathlib import Path
 from peers.environments import NotInstallable, beside
 from replay.drawing import draw
 from replay.live import Wanted, search
-from replay.racing import CONFIRMING, DEAR, FRESH, OURS, TWICE, Roles, Steps, at, optuna_loop
+from replay.racing import DEAR, FRESH, OURS, TWICE, Roles, Steps, at, optuna_loop
 from replay.recording import ROWS, SEEDS, Recording, load, record
 
 from sweep.search.space import Point, identity
@@ -103,14 +103,15 @@ def replay(
         until_s = most_s if name in DEAR else 2 * most_s
         clocks = [racer(recording, number, until_s) for number in range(repeats)]
         races[name] = [clock.shown for clock in clocks]
-        if name in CONFIRMING:
+        if name in OURS:
             races[f"{name}{FRESH}"] = [clock.confirmed for clock in clocks]
     try:
         steps = _ray(recording, repeats=repeats, budget_s=2 * most_s)
         races["Ray's ASHA"] = [partial(at, own) for own in steps]
     except NotInstallable as error:
         print(f"Ray Tune is left out: {error}")
-    races[TWICE] = [partial(_at_twice, shown) for shown in races["random"]]
+    for suffix in ("", FRESH):
+        races[TWICE + suffix] = [partial(_at_twice, shown) for shown in races[f"random{suffix}"]]
     regrets = _regrets(recording)
     print(f"{recording.space.size} configurations, seeds {recording.seeds}, {repeats} replays")
     for count, budget_s in zip(trials, budgets_s, strict=True):

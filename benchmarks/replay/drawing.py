@@ -15,6 +15,7 @@ COLOURS = {
     "tpe": "#D55E00",
     "gp": "#E69F00",
 }
+FRESH_RANDOM = "#56B4E9"
 PEERS = {"Optuna's loop": "--", "Ray's ASHA": ":"}
 CHANCE = {"random": "-", TWICE: (0, (1, 1))}
 
@@ -24,7 +25,7 @@ def draw(
 ) -> None:
     """Draw searches alone on the left, with a fresh seed for their best on the right.
 
-    The peers and random are in both; beyond `most_s` nothing dear was raced.
+    The peers and random alone are in both; beyond `most_s` nothing dear was raced.
     """
     import matplotlib as mpl
 
@@ -45,6 +46,10 @@ def draw(
             line = means[f"{name}{suffix}"]
             until = [m for m in moments if m <= most_s or name not in DEAR]
             axes.plot(until, line[: len(until)], color=colour, linewidth=2, label=name)
+        if suffix:
+            line = means[f"random{suffix}"]
+            [fresh] = axes.plot(moments, line, color=FRESH_RANDOM, linewidth=2, label="random too")
+            axes.legend(handles=[fresh], frameon=False)
         axes.set(xlabel="CPU-seconds", title=title, ylim=(0.25, 1.0))
         axes.grid(color="#dddddd")
     panels[0].set(ylabel="mean regret (0: best of the grid, 1: its median)")

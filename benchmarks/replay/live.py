@@ -122,4 +122,5 @@ def _write_grid(folder: Path, recording: Recording, number: int) -> None:
 
 def _write(file: Path, package: str, content: Mapping[str, object]) -> None:
     file.parent.mkdir()
-    file.write_text(f"# @package {package}\n{yaml.safe_dump(dict(content))}")
+    # In the space's order: draws depend on it.
+    file.write_text(f"# @package {package}\n{yaml.safe_dump(dict(content), sort_keys=False)}")

@@ -224,7 +224,6 @@ OURS: Mapping[str, Racer] = {
 DEAR = ("gp",)  # seconds a question, so it is raced to the budget and not to twice of it
 FRESH = ", fresh seed"  # is added to the name of what is confirmed
 TWICE = "random at twice"
-CONFIRMING = ("halving", "staged", "sobol", "tpe", "gp")  # raced with a fresh seed as well
 
 
 def at(steps: Steps, moment_s: float) -> float | None:
