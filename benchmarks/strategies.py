@@ -130,7 +130,7 @@ def _table(regrets: Mapping[str, Sequence[float]]) -> Iterator[str]:
     """Write a line a racer: mean regret, and its lead over random at twice, replay by replay."""
     for name, own in sorted(regrets.items(), key=lambda item: statistics.fmean(item[1])):
         leads = [theirs - mine for mine, theirs in zip(own, regrets[TWICE], strict=True)]
-        yield f"{name:24} {_mean(own)}; {_mean(leads)}"
+        yield f"{name:27} {_mean(own)}; {_mean(leads)}"
 
 
 def _at_twice(shown: Shown, moment_s: float) -> float | None:

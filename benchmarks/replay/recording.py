@@ -134,7 +134,8 @@ def record(
             for line in pool.imap_unordered(train, some):
                 out.write(json.dumps({**setting, **line}) + "\n")
                 out.flush()
-    return _taken(list(_lines(file, setting)), every, base, epochs)
+    taken = [line for line in _lines(file, setting) if line["seed"] in seeds]
+    return _taken(taken, every, base, epochs)
 
 
 def level(point: Point) -> int:

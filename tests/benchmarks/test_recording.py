@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from recordings import OURS
-from replay.recording import FULL, SMALL, load
+from replay.recording import FULL, SMALL, Taken, load, record
 
 from sweep.search.space import Point
 
@@ -52,3 +52,24 @@ def test_two_seeds_cannot_be_replayed(tmp_path: Path) -> None:
 def test_what_was_never_recorded_is_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="nothing is recorded"):
         load(tmp_path / "recording.jsonl")
+
+
+def recorded(file: Path, seeds: list[int], *, minutes: float = 5) -> Taken:
+    return record(
+        file, grid="small", seeds=seeds, epochs=1, rows=400, workers=1, minutes=minutes
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_recording_goes_on_where_it_was_and_takes_more_seeds(tmp_path: Path) -> None:
+    file = tmp_path / "recording.jsonl"
+
+    nothing = recorded(file, [0], minutes=0)
+    first = recorded(file, [0, 1])
+    more = recorded(file, [2])
+
+    assert (nothing.done, nothing.wanted) == (0, 32)
+    assert (first.done, first.wanted) == (64, 64)
+    assert (more.done, more.wanted) == (32, 32)
+    assert load(file).seeds == [0, 1, 2]
+    assert load(file).epochs == 1
