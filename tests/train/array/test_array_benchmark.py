@@ -12,19 +12,9 @@ import pytest
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from array_gpu import (  # noqa: E402
-    GOAL,
-    GRID,
-    NAMED,
-    Bench,
-    Contender,
-    Shape,
-    TimeUp,
-    distinct,
-    extrapolate,
-    goals,
-    persistent_up_to,
-)
+from lanes.foretelling import extrapolate, goals, persistent_up_to  # noqa: E402
+from lanes.shapes import GOAL, GRID, NAMED, Shape, distinct  # noqa: E402
+from lanes.timing import Bench, Contender, TimeUp  # noqa: E402
 
 # Of what this repository else needs, to see that the benchmark does without.
 ABSENT = ("hydra", "omegaconf", "pydantic", "mlflow", "boto3", "kubernetes", "optuna", "rich")
