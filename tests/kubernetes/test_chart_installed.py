@@ -1,6 +1,7 @@
 """The chart on a real node: its stack in pods, sweeps from inside and outside, a night, an upgrade.
 
-The tests use one release, in the order in which they stand here.
+The tests use one release, in the order in which they stand here, on a network that enforces its
+NetworkPolicies.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from callers import ANSWERS, PORTS, SILENCE, caller
 from clients import Ended, Place, finish, wait_until
 from installed import CHART, OURS, RELEASE, TINY, Installed, installed, namespace_on
 from kubernetes.client import ApiClient
 from testbed.control import ControlPlane
 from testbed.helm import programs
 from testbed.pods import conditions, exit_code
+from testbed.policies import Enforcement, enforced
+from testbed.real import RealNodes
 from testbed.real_fixtures import Trainer
 
 pytestmark = [
@@ -30,10 +34,21 @@ pytestmark = [
 ]
 
 NIGHT = "night-1"
+TRAINER = {"app.kubernetes.io/name": "sweep", "app.kubernetes.io/component": "trainer"}
+
+
+@pytest.fixture(scope="module")
+def enforcement(
+    stack_node: Trainer, real_nodes: RealNodes, control_plane: ControlPlane
+) -> Iterator[Enforcement]:
+    """Have NetworkPolicies enforced where the chart is installed."""
+    with enforced(real_nodes[stack_node.node], control_plane) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def release(
+    enforcement: Enforcement,
     stack_node: Trainer,
     control_plane: ControlPlane,
     api_client: ApiClient,
@@ -41,9 +56,14 @@ def release(
 ) -> Iterator[Installed]:
     """Install the chart once for all tests here."""
     folder = tmp_path_factory.mktemp("chart")
+    server = {
+        "apiServerCidr": f"{control_plane.bed.address}/32",
+        "apiServerPorts": [control_plane.port],
+    }
+    changes = {"networkPolicy": server}
     with (
         namespace_on(stack_node, api_client) as pods,
-        installed(stack_node, control_plane, pods, programs(), folder) as found,
+        installed(stack_node, control_plane, pods, programs(), folder, changes) as found,
     ):
         yield found
 
@@ -59,6 +79,26 @@ def test_the_stack_runs_in_pods_that_restricted_admits(release: Installed) -> No
 
     images = {pod.spec.containers[0].name: pod.status.phase for pod in release.stack()}
     assert images == {"mlflow": "Running", "minio": "Running", "postgres": "Running"}
+
+
+def test_only_pods_of_a_study_reach_the_stack_and_none_of_them_its_database(
+    release: Installed, enforcement: Enforcement, stack_node: Trainer, api_client: ApiClient
+) -> None:
+    with (
+        namespace_on(stack_node, api_client) as others,
+        caller(release.pods, "one-that-trains", TRAINER) as trainer,
+        caller(release.pods, "beside", {}) as beside,
+        caller(others, "elsewhere", TRAINER) as elsewhere,
+    ):
+        callers = (trainer, beside, elsewhere)
+        heard = [each.hears(release.namespace) for each in callers]
+        with enforcement.lifted():
+            freely = [each.hears(release.namespace) for each in callers]
+
+    trains, *strangers = heard
+    assert trains == {"minio": ANSWERS, "mlflow": ANSWERS, "postgres": SILENCE}
+    assert strangers == [dict.fromkeys(PORTS, SILENCE)] * 2
+    assert freely == [dict.fromkeys(PORTS, ANSWERS)] * 3, "nothing but the policies was in the way"
 
 
 def test_a_sweep_from_outside_needs_no_flag(release: Installed, person: Place) -> None:
@@ -97,7 +137,7 @@ def test_a_night_whose_client_is_killed_completes_as_one_study(
     first = client_of(release)
     release.kubectl("delete", "pod", first, "--grace-period=0", "--force")
 
-    ended = release.pods.wait_job(NIGHT, lambda job: conditions(job) or None, within_s=600)
+    ended = release.pods.wait_job(NIGHT, has_ended, within_s=600)
 
     second = client_of(release)
     assert second != first
@@ -123,7 +163,7 @@ def test_that_night_s_gate_held_it_against_the_champion(person: Place) -> None:
 def test_a_night_with_a_planted_regression_fails(release: Installed, person: Place) -> None:
     worse = plant(release, {"optim.lr=0.001,0.003": "optim.lr=0.000001"})
 
-    ended = release.pods.wait_job(worse, lambda job: conditions(job) or None, within_s=600)
+    ended = release.pods.wait_job(worse, has_ended, within_s=600)
 
     assert conditions(ended)["Failed"] == "PodFailurePolicy"
     (pod,) = release.pods.of_job(worse)
@@ -222,6 +262,11 @@ def artifacts(uri: str, study: str) -> dict[str, str]:
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 found[f"{prefix}{file.relative_to(name)}"] = digest
     return found
+
+
+def has_ended(job: Any) -> bool:
+    """Tell whether a Job's last condition is there; one that says what it will be comes before."""
+    return not {"Complete", "Failed"}.isdisjoint(conditions(job))
 
 
 def trainers(release: Installed, study: str) -> list[Any]:

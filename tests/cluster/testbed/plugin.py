@@ -9,7 +9,7 @@ import pytest
 
 MODULES = {  # what tests of a marker need built
     "kube": ("kube", "kwok"),
-    "node": ("kube", "kwok", "coredns"),
+    "node": ("kube", "kwok", "coredns", "netpol"),
     "stack": ("minio",),
     "kueue": ("kube", "kwok", "minio", "kueue"),
 }
