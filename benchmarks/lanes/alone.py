@@ -19,7 +19,7 @@ class Alone:
 
     def __init__(self, settings: Settings, task: Task, *, graph: bool) -> None:
         own, form = settings.model, task.form
-        device = task.source.values.device
+        device = task.feed.device
         self.task = task
         self.precision = settings.train.precision
         self.lstm = nn.LSTM(
@@ -43,7 +43,7 @@ class Alone:
         rows = self.task.form.batch
         index = torch.arange(rows, device=self.place.device)
         index = (self.place * rows + index) % len(self.starts)
-        batch = self.task.source.batch(self.starts[index].unsqueeze(0))
+        batch = self.task.feed.batches(self.starts[index].unsqueeze(0))
         with torch.autocast(
             self.place.device.type,
             dtype=torch.bfloat16,

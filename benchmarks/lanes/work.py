@@ -15,7 +15,7 @@ from sweep.train.array.block import WEIGHTS, Block, Leg, Task
 from sweep.train.array.engines import Tools
 from sweep.train.array.form import form_of
 from sweep.train.array.rates import moving
-from sweep.train.array.source import Series
+from sweep.train.feed import SeriesFeed
 from sweep.train.schedule import Plateau
 
 
@@ -41,7 +41,7 @@ def task_of(settings: Settings, *, rows: int, validation: int, place: torch.devi
     length = settings.data.lookback
     return Task(
         form=form_of(settings),
-        source=Series(values, 1, length, 1),
+        feed=SeriesFeed(values, targets=1, lookback=length, horizon=1),
         train=np.arange(length, rows),
         val=np.arange(rows, rows + validation),
     )

@@ -1,4 +1,4 @@
-"""Hand windows, sequences or sentences to the network as tensors."""
+"""Hand windows, sequences or sentences to the network as tensors: to one, or to many at once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ from sweep.train.model import Padded
 Index = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """A batch of each of several networks, the lanes of an array."""
+
+    inputs: Tensor  # [K, T, B, C], or [K, T, B] numbers of words
+    targets: Tensor  # [K, B, F, D], or [K, B] classes
+    lengths: Tensor | None = None  # [K, B]; None: every example has T steps
+
+
 class Feed(Protocol):
     """Makes batches of examples that are named by number."""
 
@@ -26,8 +35,19 @@ class Feed(Protocol):
     def device(self) -> torch.device:
         """Say where the tensors are."""
 
+    @property
+    def length(self) -> int:
+        """Count the time steps of the longest example."""
+
+    @property
+    def first(self) -> int:
+        """Name an example that there is, for places of a batch that hold none."""
+
     def batch(self, starts: Index) -> tuple[Tensor | Padded, Tensor]:
         """Gather inputs and targets."""
+
+    def batches(self, examples: Tensor) -> Batches:
+        """Gather examples [K, B], of which those of each lane are a batch."""
 
     def all_targets(self, starts: Index) -> Tensor:
         """Give every target of the training part, each once."""
@@ -47,12 +67,29 @@ class SeriesFeed:
         """Say where the series is."""
         return self.values.device
 
+    @property
+    def length(self) -> int:
+        """Count the steps of a window."""
+        return self.lookback
+
+    @property
+    def first(self) -> int:
+        """Name the first window: by the row after its inputs."""
+        return self.lookback
+
     def batch(self, starts: Index) -> tuple[Tensor, Tensor]:
         """Gather the inputs [B, T, C] and targets [B, F, D] of windows by their start rows."""
         index = torch.from_numpy(starts).to(self.values.device)
         inputs = self.values.unfold(0, self.lookback, 1).transpose(1, 2)
         outputs = self.values[:, : self.targets].unfold(0, self.horizon, 1).transpose(1, 2)
         return inputs.index_select(0, index - self.lookback), outputs.index_select(0, index)
+
+    def batches(self, examples: Tensor) -> Batches:
+        """Gather windows by the row after their inputs."""
+        past = torch.arange(-self.lookback, 0, device=self.device)
+        future = torch.arange(self.horizon, device=self.device)
+        inputs = self.values[examples.unsqueeze(1) + past[:, None]]
+        return Batches(inputs, self.values[examples.unsqueeze(2) + future][..., : self.targets])
 
     def all_targets(self, starts: Index) -> Tensor:
         """Give the targets' rows [N, D] up to the end of the last training window."""
@@ -72,12 +109,28 @@ class LabelledFeed:
         """Say where the sequences are."""
         return self.values.device
 
+    @property
+    def length(self) -> int:
+        """Count the steps of the longest sequence."""
+        return self.values.shape[1]
+
+    @property
+    def first(self) -> int:
+        """Name the first sequence."""
+        return 0
+
     def batch(self, starts: Index) -> tuple[Padded, Tensor]:
         """Gather sequences, as wide as the longest of them, and their classes [B]."""
         index = torch.from_numpy(starts).to(self.values.device)
         lengths = self.lengths.index_select(0, index)
         values = self.values[:, : int(lengths.max())].index_select(0, index)
         return Padded(values, lengths), self.labels.index_select(0, index)
+
+    def batches(self, examples: Tensor) -> Batches:
+        """Gather sequences, as wide as the longest of all: no lane's width depends on others."""
+        steps = torch.arange(self.length, device=self.device)
+        inputs = self.values[examples.unsqueeze(1), steps[:, None]]
+        return Batches(inputs, self.labels[examples], self.lengths[examples])
 
     def all_targets(self, starts: Index) -> Tensor:
         """Give the classes [N] of the training part."""

@@ -21,9 +21,8 @@ from sweep.train.array.capture import Replay, apart, captured
 from sweep.train.array.criteria import criterion_of
 from sweep.train.array.engines import PLAIN, Tools
 from sweep.train.array.form import Form
-from sweep.train.array.noise import OnDevice, OnHost
-from sweep.train.array.noise import Source as NoiseSource
-from sweep.train.array.source import Source
+from sweep.train.array.noise import OnDevice, OnHost, Source
+from sweep.train.feed import Feed
 from sweep.train.score import BATCH
 
 Rows = Mapping[str, NDArray[Any]]  # WEIGHTS, BEST, FIRST, SECOND to a lane's row [P]
@@ -35,7 +34,7 @@ class Task:
     """What every lane of a block trains on."""
 
     form: Form
-    source: Source
+    feed: Feed
     train: NDArray[np.int64]  # numbers of the training examples
     val: NDArray[np.int64]
 
@@ -74,7 +73,7 @@ class Block:
     """Some lanes, a slot for each; a slot may be at rest."""
 
     def __init__(self, task: Task, *, lanes: int, tools: Tools = PLAIN) -> None:
-        device = task.source.device
+        device = task.feed.device
         self.task = task
         self.lanes = lanes
         self._engine = tools.engine
@@ -84,7 +83,7 @@ class Block:
             self._lay_out(task, lanes, tools)
 
     def _lay_out(self, task: Task, lanes: int, tools: Tools) -> None:
-        form, device = task.form, task.source.device
+        form, device = task.form, task.feed.device
         self._rows = {
             name: torch.zeros(lanes, form.size, dtype=form.dtype, device=device)
             for name in (WEIGHTS, BEST, FIRST, SECOND)
@@ -100,7 +99,7 @@ class Block:
         self._relu = torch.zeros(lanes, dtype=torch.bool, device=device)
         self._criterion = criterion_of(form, lanes=lanes, device=device)
         self._orders = torch.full(
-            (lanes, task.steps, form.batch), task.source.first, dtype=torch.int64, device=device
+            (lanes, task.steps, form.batch), task.feed.first, dtype=torch.int64, device=device
         )
         self._counts = torch.tensor(task.counts, device=device)
         self._val = torch.tensor(task.val, device=device)
@@ -134,7 +133,7 @@ class Block:
         task = self.task
         fixed = np.zeros((len(rates.FIXED), self.lanes))
         moving = np.zeros((task.steps, len(rates.MOVING), self.lanes))
-        orders = np.full((self.lanes, task.steps * task.form.batch), task.source.first)
+        orders = np.full((self.lanes, task.steps * task.form.batch), task.feed.first)
         for slot, leg in enumerate(legs):
             if leg is None:
                 continue
@@ -184,7 +183,7 @@ class Block:
 
     def _take_step(self) -> None:
         examples = self._orders.index_select(1, self._step)[:, 0]
-        batch = self.task.source.batch(examples)
+        batch = self.task.feed.batches(examples)
         there = self._there()
         if batch.lengths is not None:
             self._noise.widths = torch.where(there, batch.lengths, 1).amax(1)
@@ -224,7 +223,7 @@ class Block:
         parameters = {name: leaf.detach() for name, leaf in self._leaves.items()}
         self._sums.zero_()
         for first in range(0, len(self._val), BATCH):
-            batch = self.task.source.batch(self._val[None, first : first + BATCH])
+            batch = self.task.feed.batches(self._val[None, first : first + BATCH])
             found = network.scored(
                 self.task.form, parameters, batch, relu=self._relu, engine=self._engine
             )
@@ -264,8 +263,8 @@ def _marks(legs: Sequence[Leg | None], holds: Any) -> Tensor:
     return torch.tensor([leg is not None and holds(leg.settings) for leg in legs])
 
 
-def _noise(leg: Leg | None) -> NoiseSource | None:
+def _noise(leg: Leg | None) -> Source | None:
     if leg is None:
         return None
     own = leg.settings
-    return NoiseSource(own.train.seed, leg.epoch, own.model.dropout, own.model.output_dropout)
+    return Source(own.train.seed, leg.epoch, own.model.dropout, own.model.output_dropout)

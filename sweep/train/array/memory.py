@@ -17,7 +17,7 @@ GRAPH_BYTES = 1 << 30  # context, workspaces and compiled kernels
 
 def lane_bytes(task: Task) -> int:
     """Estimate what one lane takes: weights and optimiser, and what a step holds at its fullest."""
-    form, steps = task.form, task.source.length
+    form, steps = task.form, task.feed.length
     length = steps // form.segment
     wide, narrow = form.dtype.itemsize, form.factors.itemsize
     rows, most = form.rows(form.batch), form.rows(BATCH)

@@ -10,8 +10,8 @@ from torch import Tensor
 from sweep.train.array.form import Form
 from sweep.train.array.pooling import Pool, pooled, turned
 from sweep.train.array.recurrence import Engine, Layer, multiply_and_add, run
-from sweep.train.array.source import Batch
 from sweep.train.array.words import Lookup
+from sweep.train.feed import Batches
 from sweep.train.normalization import EPSILON
 
 BLOCK = 16  # time steps whose projections are held at a time where no gradient is wanted
@@ -21,7 +21,7 @@ Drop = Callable[[int, Tensor], Tensor]  # site and states to states with some of
 
 
 def outputs(
-    form: Form, weights: Weights, batch: Batch, *, relu: Tensor, drop: Drop, engine: Engine
+    form: Form, weights: Weights, batch: Batches, *, relu: Tensor, drop: Drop, engine: Engine
 ) -> Tensor:
     """Give forecasts [K, B, F, D] or [K, B, F, D, Q], or logits [K, B, C].
 
@@ -47,7 +47,7 @@ def outputs(
     return _read(form, weights, last, window)
 
 
-def scored(form: Form, weights: Weights, batch: Batch, *, relu: Tensor, engine: Engine) -> Tensor:
+def scored(form: Form, weights: Weights, batch: Batches, *, relu: Tensor, engine: Engine) -> Tensor:
     """As `outputs`, without dropout, and without keeping what a gradient needs."""
     if form.bidirectional:  # the second direction needs all that the first gave
         return outputs(form, weights, batch, relu=relu, drop=_nothing, engine=engine)
@@ -86,7 +86,7 @@ def _nothing(_site: int, states: Tensor) -> Tensor:
     return states
 
 
-def _inputs(form: Form, weights: Weights, batch: Batch) -> tuple[Tensor, Tensor]:
+def _inputs(form: Form, weights: Weights, batch: Batches) -> tuple[Tensor, Tensor]:
     """Give the windows, and what the first layer reads of them."""
     if form.embedded:
         table = weights["embedding.weight"]

@@ -15,7 +15,6 @@ from sweep.train.array.group import Group
 from sweep.train.array.memory import lane_bytes, spare, width_for
 from sweep.train.array.probe import Bits, Memory, first_step, memory_of, undisturbed
 from sweep.train.array.slots import Array
-from sweep.train.array.source import source_of
 from sweep.train.feed import Examples, open_feed
 from sweep.train.folds import folds, last_fold
 
@@ -149,6 +148,5 @@ def _divided(settings: Settings) -> list[Examples]:
 
 
 def _task(settings: Settings, examples: Examples) -> Task:
-    feed, windows = examples.feed, examples.windows
-    form = form_of(settings)
-    return Task(form=form, source=source_of(feed), train=windows.train, val=windows.val)
+    windows = examples.windows
+    return Task(form=form_of(settings), feed=examples.feed, train=windows.train, val=windows.val)

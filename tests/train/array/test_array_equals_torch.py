@@ -17,7 +17,6 @@ from sweep.train.array.form import form_of
 from sweep.train.array.group import Group
 from sweep.train.array.network import outputs
 from sweep.train.array.recurrence import Operations
-from sweep.train.array.source import source_of
 from sweep.train.feed import open_feed
 from sweep.train.loop import train
 from sweep.train.model import arrays, build
@@ -209,7 +208,7 @@ def test_gradients_of_one_step_are_torchs(
     row = torch.from_numpy(form.join(arrays(network))).to(feed.device).expand(3, -1).clone()
     leaves = {name: v.clone().requires_grad_() for name, v in form.views(row).items()}
     places = torch.from_numpy(windows.train[:32]).to(feed.device).expand(3, -1)
-    batch = source_of(feed).batch(places)
+    batch = feed.batches(places)
     found = outputs(
         form,
         leaves,
@@ -285,8 +284,7 @@ def test_a_slot_at_rest_stays_as_it_is_while_another_is_trained(make_settings: M
     config = make_settings(train={"precision": "float64"})
     examples = open_feed(config)
     feed, windows = examples.feed, examples.windows
-    source = source_of(feed)
-    task = Task(form=form_of(config), source=source, train=windows.train, val=windows.val)
+    task = Task(form=form_of(config), feed=feed, train=windows.train, val=windows.val)
     block = Block(task, lanes=2)
     group = Group(task, examples, [block])
     lane = group.open(config, kept=None)

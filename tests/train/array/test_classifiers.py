@@ -21,7 +21,6 @@ from sweep.train.array.form import form_of
 from sweep.train.array.group import Group
 from sweep.train.array.network import outputs
 from sweep.train.array.recurrence import Operations
-from sweep.train.array.source import Labelled, source_of
 from sweep.train.array.words import added_up
 from sweep.train.feed import LabelledFeed, open_feed
 from sweep.train.loop import train
@@ -227,7 +226,7 @@ def test_gradients_of_one_step_are_torchs(name: str, activation: str) -> None:
     form = form_of(config)
     row = torch.from_numpy(form.join(arrays(network))).expand(2, -1).clone()
     leaves = {n: v.clone().requires_grad_() for n, v in form.views(row).items()}
-    batch = source_of(examples.feed).batch(torch.from_numpy(part).expand(2, -1))
+    batch = examples.feed.batches(torch.from_numpy(part).expand(2, -1))
     relu = torch.full((2,), activation == "relu")
     found = outputs(
         form, leaves, batch, relu=relu, drop=lambda _, states: states, engine=Operations()
@@ -308,9 +307,9 @@ def test_what_stands_beyond_a_length_has_no_effect(name: str) -> None:
     noisy = torch.where(beyond[..., None], 1e3, feed.values)
     found = []
     for values in (feed.values, noisy):
-        source = Labelled(values, feed.lengths, feed.labels)
+        own = replace(feed, values=values)
         windows = examples.windows
-        task = Task(form=form_of(config), source=source, train=windows.train, val=windows.val)
+        task = Task(form=form_of(config), feed=own, train=windows.train, val=windows.val)
         block = Block(task, lanes=1)
         group = Group(task, examples, [block])
         lane = group.open(config, kept=None)
