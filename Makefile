@@ -25,7 +25,7 @@ test-cluster: $(READY) cluster-parts
 
 # What the cluster's tests need built: 20 minutes on two cores, once a machine.
 cluster-parts: $(READY)
-	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build --images kube kwok coredns minio mc
+	PYTHONPATH=tests/cluster $(BIN)/python -m testbed build --images kube kwok coredns netpol minio mc
 
 check: $(READY)
 	$(BIN)/ruff check
