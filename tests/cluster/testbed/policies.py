@@ -60,6 +60,15 @@ class Enforcement:
             raise BedError(f"iptables {' '.join(words)}: {done.stderr.strip()}")
 
 
+def enforceable(node: RealNode) -> bool:
+    """Tell whether the kernel can hand a node's packets to a process."""
+    rule = [HOOK, *RULES[-1].split()]
+    can = _run(node, ["iptables", "--wait", "--table", TABLE, "--append", *rule]).returncode == 0
+    if can:
+        _run(node, ["iptables", "--wait", "--table", TABLE, "--delete", *rule])
+    return can
+
+
 @contextmanager
 def enforced(node: RealNode, control: ControlPlane) -> Iterator[Enforcement]:
     """Have an agent enforce NetworkPolicies on one node while the context lasts.
