@@ -2,7 +2,7 @@
 
     python benchmarks/strategies.py record FILE [--minutes 600] [--rows 1500] [--workers 2]
     python benchmarks/strategies.py replay FILE [--repeats 102] [--trials 10 25] [--plot PICTURE]
-    python benchmarks/strategies.py live FILE [--searches tpe:17:5x1 random:25] [--runs 5]
+    python benchmarks/strategies.py live FILE [--searches halving:27:3x1 random:10] [--runs 5]
 
 `record` trains 240 configurations with three seeds, nine epochs each, on the first 1,500 hours of
 JFK, keeps every epoch, and tells what the whole takes. It can be stopped and run again: it goes on.
@@ -37,7 +37,7 @@ from sweep.search.space import Point, identity
 
 Shown = Callable[[float], float | None]  # CPU-seconds: the score of what is shown then
 RAY = ("ray[tune]",)  # as launcher.py has it, so that both share an environment
-SEARCHES = ("tpe:17:5x1", "random:25")
+SEARCHES = ("halving:27:3x1", "random:10")
 
 
 def main() -> None:
