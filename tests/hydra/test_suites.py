@@ -13,6 +13,7 @@ from hydra.test_utils.launcher_common_tests import (
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase, __compat_version__
 from omegaconf import OmegaConf
 
 LOCAL = ["hydra.launcher.cluster=local"]
@@ -24,6 +25,12 @@ Plugins.instance()
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Future Hydra versions will no longer change working directory:UserWarning"
 )
+
+
+@pytest.fixture(autouse=True)
+def version_base_of_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what other tests composed by: what Hydra holds for the process decides `job.chdir`."""
+    monkeypatch.setattr(VersionBase.instance(), "version_base", __compat_version__)
 
 
 @pytest.fixture(autouse=True)
