@@ -29,6 +29,7 @@ class Picture:
     marks: Marks
     round_number: int
     late: bool = False  # nothing new begins any more
+    settled: frozenset[int] = frozenset()  # trials that rest for good, whoever comes after them
 
     def open_climbs(self) -> Iterator[Climb]:
         """List what may be claimed: promotions, the highest rung first; then new trials.
@@ -63,7 +64,7 @@ class Picture:
             if self._lost(trials):  # a mean without one of its seeds is none
                 for rung in range(max(map(len, self.rungs.brackets))):
                     found += self._resting(trials, rung)
-        return found
+        return list(dict.fromkeys(found))
 
     def _champion(self, standing: Standing, bracket: Bracket) -> Step | None:
         """Find the best of a bracket of which none was trained to its end yet.
@@ -174,10 +175,13 @@ class Picture:
         return self.round_number in self.marks.claims.get((trial, rung), ())
 
     def _over(self, trial: int) -> bool:
-        return trial in self.marks.end or trial in self.marks.lost
+        return trial in self.marks.end or self._stays_behind(trial)
 
     def _lost(self, trials: tuple[int, ...]) -> bool:
-        return any(trial in self.marks.lost for trial in trials)
+        return any(map(self._stays_behind, trials))
+
+    def _stays_behind(self, trial: int) -> bool:
+        return trial in self.marks.lost or trial in self.settled
 
     def _bracket(self, number: int) -> Bracket:
         return Bracket(self.rungs.brackets[number], self.rungs.factor)

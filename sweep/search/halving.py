@@ -86,11 +86,8 @@ def pruned(standing: Standing, *, bracket: Bracket) -> list[Place]:
             if (item.trial, rung) not in gone and (rank >= reach or not math.isfinite(item.cost))
         }
         found += [(item.trial, rung) for item in members if item.trial in hopeless]
-        above = {item.trial for item in rungs[rung + 1]}
-        coming += sum(
-            item.trial not in above and item.trial not in hopeless and item.trial not in lost
-            for item in members
-        )
+        stay = hopeless | lost | {item.trial for item in rungs[rung + 1]}
+        coming += sum(item.trial not in stay and math.isfinite(item.cost) for item in members)
     return found
 
 

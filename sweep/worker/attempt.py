@@ -139,6 +139,7 @@ def climber_of(
     return Climber(
         store=store,
         rungs=round_.rungs,
+        trials=frozenset(trial.number for trial in round_.trials),
         round_number=round_.number,
         pack=attempt.pack,
         attempt=attempt.number,

@@ -37,6 +37,7 @@ class Climber:
 
     store: Store  # the study's part
     rungs: Rungs
+    trials: frozenset[int]  # of the round; those of an earlier one that rest are settled
     round_number: int
     pack: int
     attempt: int
@@ -80,7 +81,11 @@ class Climber:
 
     def _picture(self) -> Picture:
         late = self.rungs.until is not None and CLOCK.now() >= self.rungs.until
-        return Picture(self.rungs, self._marks(), self.round_number, late)
+        marks = self._marks()
+        self._note(marks)
+        elsewhere = {n for unit in self.rungs.units for n in unit if n not in self.trials}
+        settled = frozenset(self._settled | elsewhere.difference(marks.end))
+        return Picture(self.rungs, marks, self.round_number, late, settled)
 
     def _claim(self, climb: Climb) -> bool:
         key = claim_key(climb.trial, climb.rung, round_number=self.round_number)
@@ -105,7 +110,6 @@ class Climber:
 
     def _prune(self, picture: Picture) -> None:
         """Record the resting trials that nothing can promote any more."""
-        self._note(picture.marks)
         places = [(t, rung) for t, rung in picture.hopeless() if t not in self._settled]
         if not places:
             return

@@ -6,12 +6,12 @@ import math
 import random
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sweep.plan.records import lines_of, to_line
@@ -38,15 +38,23 @@ class Slots:
     fails: float = 0.0
     stops_early: float = 0.0
     round_number: int = 1
+    first_pack: int = 0
+    late_after: int | None = None  # climbs after which nothing new begins
+    trials: frozenset[int] = frozenset()  # of the round; none: all
     trained: Counter[tuple[int, int]] = field(default_factory=Counter)  # trial and rung
     ended: dict[int, State] = field(default_factory=dict)
     lives: Counter[int] = field(default_factory=Counter)
     records: dict[int, Record] = field(default_factory=dict)
 
     def run(self, slots: int) -> None:
-        self.climbers = {pack: self.new(pack) for pack in range(slots)}
+        packs = range(self.first_pack, self.first_pack + slots)
+        self.climbers = {pack: self.new(pack) for pack in packs}
         busy: dict[int, Climb] = {}
         while self.climbers:
+            if self.late_after is not None and self.trained.total() >= self.late_after:
+                self.rungs = replace(self.rungs, until=0.0)
+                for climber in self.climbers.values():
+                    climber.rungs = self.rungs
             pack = self.order.choice(sorted(self.climbers))
             if pack not in busy:
                 climb = self.climbers[pack].next()
@@ -65,6 +73,7 @@ class Slots:
         return Climber(
             store=self.store,
             rungs=self.rungs,
+            trials=self.trials or frozenset(range(len(self.costs))),
             round_number=self.round_number,
             pack=pack,
             attempt=self.lives[pack],
@@ -75,7 +84,8 @@ class Slots:
 
     def write(self, data: bytes) -> None:
         for line in lines_of(data, where="", attempt=1, part=0)[0]:
-            assert line.record.trial not in self.ended
+            twice = self.ended.get(line.record.trial)
+            assert twice is None or twice is line.record.state is State.CANCELLED
             self.ended[line.record.trial] = line.record.state
 
     def train(self, climb: Climb) -> None:
@@ -103,7 +113,8 @@ def rungs_of(trials: int, *, seeds: int = 1, count: int | None = 1) -> Rungs:
 
 
 @pytest.mark.parametrize("count", [1, None])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example([math.inf, math.inf, 0.0, math.inf, math.inf, 0.0], 1, 1, 0, False)  # most diverge
 @given(worths, st.integers(1, 3), st.integers(1, 4), st.integers(0, 10**6), st.booleans())
 def test_no_trial_is_trained_twice_to_a_rung_and_none_is_left(
     count: int | None, costs: list[float], seeds: int, slots: int, seed: int, rough: bool
@@ -121,6 +132,28 @@ def test_no_trial_is_trained_twice_to_a_rung_and_none_is_left(
 
     assert set(study.trained.values()) <= {1}
     assert set(study.ended) == set(range(len(costs)))
+
+
+@pytest.mark.parametrize("count", [1, None])
+@settings(max_examples=100, deadline=None)
+@given(worths, st.integers(1, 3), st.integers(0, 20), st.integers(0, 10**6))
+def test_what_was_settled_in_time_stays_so_when_there_is_more_time(
+    count: int | None, costs: list[float], slots: int, late_after: int, seed: int
+) -> None:
+    order = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        store, rungs = open_store(folder), rungs_of(len(costs), count=count)
+        first = Slots(store, rungs, costs, order, late_after=late_after)
+        first.run(slots)
+        begun = {n for n, state in first.ended.items() if state is not State.CANCELLED}
+        left = frozenset(range(len(costs))) - begun
+        second = Slots(store, rungs, costs, order, round_number=2, first_pack=slots, trials=left)
+
+        second.run(slots if left else 0)
+
+    assert set(second.ended) == left
+    assert not {trial for trial, _ in second.trained} - left
+    assert set((first.trained + second.trained).values()) <= {1}
 
 
 @settings(max_examples=15, deadline=None)
