@@ -17,7 +17,7 @@ PANEL = 346.0  # as wide as a phone shows, so that letters keep their size there
 PAGE = 1075.0  # a figure as wide as the page
 CROWD = 1500  # dots from which they become small
 MOST_DOTS = 10_000  # of one figure
-LETTER = 6.2  # width of a letter on average
+LETTER = 7.0  # width of a digit in the widest of the usual fonts
 LINE = 12.0  # height of a line of text
 
 
