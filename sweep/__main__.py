@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+TASK = "sweep.app:train"
 VERBS = {
     "plan": "show what a multirun would do: trials, packs, cost; nothing is written",
     "status": "show how far the studies of a store are",
@@ -64,9 +66,13 @@ def main() -> None:
             f"sweep: overrides on both sides of a flag, read as: {' '.join(ordered)}",
             file=sys.stderr,
         )
+    arguments = ordered or arguments
+    from sweep.foresight import foresee
+
+    foresee(arguments, task=TASK, env=os.environ)
     from sweep.multirun import run_hydra
 
-    _leave(run_hydra(ordered or arguments))
+    _leave(run_hydra(arguments))
 
 
 def _leave(code: int) -> NoReturn:

@@ -118,12 +118,15 @@ def shape(config: Flat) -> Hashable:
 
 def warm() -> None:
     """Import what every trial needs, and keep torch to one thread."""
+    import numpy.random  # noqa: F401
     import torch
 
     import sweep.train.loop
     import sweep.train.score  # noqa: F401
 
     torch.set_num_threads(1)
+    with torch.no_grad():  # its first product loads kernels; forward alone, which starts no thread
+        torch.nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
 
 
 def run(tree: Tree, on_epoch: OnEpoch) -> Result:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import select
 import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweep.cluster import PackEvent, Stage, Work
 from sweep.cluster.memory import MemoryWatch
+from sweep.cluster.parent import WorkersParent, take
 from sweep.errors import BadInput, Unreachable
 from sweep.plan.application import Tree
 from sweep.plan.exits import Verdict, describe, verdict
 
-log = logging.getLogger(__name__)
-
-PATH = "PYTHONPATH"  # the worker takes our modules, and gives the task what a person set
-ONE_THREAD = {  # one worker a core: two threads each made a step up to eleven times slower
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 FREE_REPEATS = 100  # ends that are nobody's fault, per pack, before they are taken for a fault
 
 
@@ -47,9 +34,7 @@ class LocalCluster:
         self.running: set[int] = set()
         self.counted: dict[int, int] = {}
         self.repeated: dict[int, int] = {}
-        self.parent: subprocess.Popen[bytes] | None = None
-        self._unread = b""
-        self._lifeline: int | None = None
+        self.parent: WorkersParent | None = None
         self._memory = MemoryWatch()
 
     def expect(self, task: str) -> None:
@@ -57,7 +42,8 @@ class LocalCluster:
 
         For a task that tells about itself: importing it does nothing else.
         """
-        self._start({"task": task})
+        self._close()
+        self.parent = take(task)
 
     def submit(self, work: Work) -> None:
         """Take a round in; the workers' parent of an earlier round of the study is used again."""
@@ -67,9 +53,9 @@ class LocalCluster:
         self.waiting = deque(work.packs)
         self.counted.clear()
         self.repeated.clear()
-        alive = self.parent is not None and self.parent.poll() is None
-        if alive and (before is None or before.study == work.study):
-            self._tell(_order(work))
+        same = before is None or before.study == work.study
+        if self.parent is not None and self.parent.alive and same:
+            self.parent.tell(_order(work))
         else:
             self._start(_order(work))
 
@@ -87,7 +73,7 @@ class LocalCluster:
 
     def observe(self, timeout_s: float) -> list[PackEvent]:
         """Start what there is room for, then wait for news, at most `timeout_s`."""
-        assert self.work is not None
+        assert self.parent is not None
         while self.waiting and len(self.running) < self.workers:
             gpu = self._gpu_for(self.waiting[0])
             if self.gpus and gpu is None:
@@ -97,8 +83,9 @@ class LocalCluster:
             order: dict[str, Any] = {"pack": number}
             if gpu is not None:
                 self.held[number] = order["gpu"] = gpu
-            self._tell(order)
-        return self._hear(timeout_s)
+            self.parent.tell(order)
+        messages = self.parent.messages(timeout_s)
+        return self._parent_died() if messages is None else [self._event(m) for m in messages]
 
     def _gpu_for(self, number: int) -> str | None:
         """Choose the GPU of a pack; None where a fused one has to wait until one is free."""
@@ -116,9 +103,9 @@ class LocalCluster:
         """
         if self.parent is None:
             return ""
-        self._tell({"crown": list(trees.items())})
+        self.parent.tell({"crown": list(trees.items())})
         meanwhile()
-        while (messages := self._messages(None)) is not None:
+        while (messages := self.parent.messages(None)) is not None:
             for message in messages:
                 if "crowned" in message:
                     return str(message["said"]) if message["crowned"] == 0 else ""
@@ -129,59 +116,17 @@ class LocalCluster:
         self.waiting.clear()
         if self.parent is None:
             return
-        self._signal(signal.SIGTERM)
-        try:
-            self.parent.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            self._signal(signal.SIGKILL)
-            self.parent.wait()
-        self._close()
+        self.parent.stop(grace_s)
         self.running.clear()
 
     def _start(self, first: dict[str, Any]) -> None:
         self._close()
-        read_end, self._lifeline = os.pipe()
-        # -P: the modules of the client's own path, in its order, without the working directory.
-        command = [sys.executable, "-P", "-m", "sweep.worker", "warm", str(read_end)]
-        try:
-            self.parent = subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[read_end],
-                start_new_session=True,  # Ctrl-C is for the client, which then tells the workers
-                env={**ONE_THREAD, **os.environ, PATH: os.pathsep.join(sys.path)},
-            )
-        finally:
-            os.close(read_end)
-        self._tell({**first, "own_path": os.environ.get(PATH)})
+        self.parent = WorkersParent(first)
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        assert self.parent is not None
-        assert self.parent.stdin is not None
-        try:
-            self.parent.stdin.write(json.dumps(message).encode() + b"\n")
-            self.parent.stdin.flush()
-        except BrokenPipeError:
-            log.debug("the workers' parent has ended")  # _hear sees it and starts another
-
-    def _hear(self, timeout_s: float) -> list[PackEvent]:
-        messages = self._messages(timeout_s)
-        return self._parent_died() if messages is None else [self._event(m) for m in messages]
-
-    def _messages(self, timeout_s: float | None) -> list[dict[str, Any]] | None:
-        """Wait for messages of the workers' parent; None once it has ended."""
-        assert self.parent is not None
-        assert self.parent.stdout is not None
-        file = self.parent.stdout.fileno()
-        ready, _, _ = select.select([file], [], [], timeout_s)
-        if not ready:
-            return []
-        data = os.read(file, 1 << 16)
-        if not data:
-            return None
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+    def _close(self) -> None:
+        if self.parent is not None:
+            self.parent.close()
+            self.parent = None
 
     def _event(self, message: dict[str, Any]) -> PackEvent:
         if "refused" in message:
@@ -221,8 +166,7 @@ class LocalCluster:
     def _parent_died(self) -> list[PackEvent]:
         assert self.parent is not None
         assert self.work is not None
-        code = self.parent.wait()
-        self._signal(signal.SIGKILL)  # its children, so that no pack has two writers
+        code = self.parent.bury()
         lost = sorted(self.running)
         if not lost and not self.waiting:
             return []
@@ -234,32 +178,6 @@ class LocalCluster:
         events = [self._ended(number, code) for number in lost]
         self._start(_order(self.work))
         return events
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self.parent is not None
-        try:
-            os.killpg(self.parent.pid, number)
-        except ProcessLookupError:
-            log.debug("nothing of the workers' session is left")
-
-    def _close(self) -> None:
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
-        if self.parent is not None:
-            for pipe in (self.parent.stdin, self.parent.stdout):
-                if pipe is not None:
-                    try:
-                        pipe.close()
-                    except BrokenPipeError:
-                        log.debug("the workers' parent had ended")
-            if self.parent.poll() is None:
-                try:
-                    self.parent.wait(5)
-                except subprocess.TimeoutExpired:
-                    self._signal(signal.SIGKILL)
-                    self.parent.wait()
-        self._unread = b""
 
 
 def _order(work: Work) -> dict[str, Any]:

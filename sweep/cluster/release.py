@@ -82,7 +82,7 @@ def look_for_release(
 
     A kubeconfig may run programs to log in: what they would ask is left unanswered.
     """
-    if not _configured(env):
+    if not configured(env):
         return Found(None, None, "no cluster is configured here")
     import_client()  # its second is not the cluster's
     found: list[Found] = []
@@ -111,8 +111,8 @@ def _look(context: str | None, namespace: str | None) -> Found:
     return Found(api, release, f"{api.where}, namespace {api.namespace}")
 
 
-def _configured(env: Mapping[str, str]) -> bool:
-    # Importing the client costs a second, and a laptop without a cluster need not pay it.
+def configured(env: Mapping[str, str]) -> bool:
+    """Tell whether anything here names a cluster; its client, a second's import, is not needed."""
     if in_pod() or env.get("KUBECONFIG"):
         return True
     return (Path.home() / ".kube" / "config").exists()

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from sweep.report.table import Table, isolation_table, leaderboard_table
 from sweep.report.telling import ended, intro, rolled_name, tell
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
 TOP = 25  # configurations in the leaderboard; all are in leaderboard.csv
@@ -55,9 +56,9 @@ def require_page() -> None:
 
 
 def import_libraries() -> None:
-    """Import what a report is written with, where it is installed: for a time when one waits."""
+    """Get ready what a report is written with, where it is installed: for a time when one waits."""
     if can_write():
-        import_module("jinja2")
+        _template()
 
 
 def html(contents: Contents) -> str:
@@ -66,6 +67,11 @@ def html(contents: Contents) -> str:
     Raises BadInput where jinja2 is not installed.
     """
     require_page()
+    return _template().render(_given(contents))
+
+
+@cache
+def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
@@ -75,7 +81,7 @@ def html(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template(TEMPLATE).render(_given(contents))
+    return templates.get_template(TEMPLATE)
 
 
 def _given(contents: Contents) -> dict[str, Any]:

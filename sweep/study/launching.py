@@ -10,6 +10,7 @@ from functools import partial
 from rich.console import Console
 
 from sweep.cluster import Cluster, Warm
+from sweep.cluster.parent import end_ahead
 from sweep.errors import BadInput, Interrupted
 from sweep.plan import layout
 from sweep.plan.application import Application
@@ -131,6 +132,8 @@ def open_session(request: Request, *, console: Console) -> Session:
     try:
         if isinstance(cluster, Warm) and _importable(request):
             cluster.expect(request.task)
+        else:
+            end_ahead()
         return _open(request, site, cluster, console=console)
     except BaseException:
         if isinstance(cluster, Warm):

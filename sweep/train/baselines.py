@@ -180,13 +180,12 @@ def _ridges(task: _Task, *, length: int) -> Iterator[Forecast]:
     def y(starts: Index) -> Array:
         return task.truth[starts].reshape(len(starts), size)
 
-    gram, cross = np.zeros((features, features)), np.zeros((features, size))
-    mean_x, mean_y = np.zeros(features), np.zeros(size)
+    gram, mean_x = _gram(task.series.values, length=length, count=len(train))
+    cross, mean_y = np.zeros((features, size)), np.zeros(size)
     for starts in _chunks(train):
-        rows, truth = x(starts), y(starts)
-        gram += rows.T @ rows  # of one array, which takes half the time
-        cross += rows.T @ truth
-        mean_x += rows.sum(axis=0) / len(train)
+        truth, first = y(starts), starts[0] - length
+        for step, rows in enumerate(np.split(cross, length)):  # each a view
+            rows += task.series.values[first + step :][: len(starts)].T @ truth
         mean_y += truth.sum(axis=0) / len(train)
     gram -= len(train) * np.outer(mean_x, mean_x)
     cross -= len(train) * np.outer(mean_x, mean_y)
@@ -200,6 +199,30 @@ def _ridges(task: _Task, *, length: int) -> Iterator[Forecast]:
             return flat.reshape(len(starts), task.horizon, task.series.targets)
 
         yield forecast
+
+
+def _gram(values: Array, *, length: int, count: int) -> tuple[Array, Array]:
+    """Multiply the first `count` windows of [N, C] by themselves: [T C, T C], and their mean [T C].
+
+    Windows lie one step apart. So the products of two time steps are those of the two before them,
+    less the first row and with the row behind the last: one block row takes all the windows.
+    """
+    columns = values.shape[1]
+    blocks = np.zeros((length, columns, length, columns))
+    for step in range(length):
+        blocks[0, :, step] = values[:count].T @ values[step : step + count]
+    for step in range(1, length):
+        gone, come = step - 1, step - 1 + count
+        ahead = length - step
+        blocks[step, :, step:] = (
+            blocks[step - 1, :, step - 1 : -1]
+            - np.multiply.outer(values[gone], values[gone : gone + ahead])
+            + np.multiply.outer(values[come], values[come : come + ahead])
+        )
+    upper = np.triu(blocks.reshape(length * columns, length * columns))
+    before = np.concatenate([np.zeros((1, columns)), values[: count + length - 1].cumsum(axis=0)])
+    means = (before[count:] - before[:-count]) / count
+    return upper + np.triu(upper, 1).T, means.ravel()
 
 
 def _scored(

@@ -203,8 +203,13 @@ def claim(store: Store, pack: int, *, cpus: int = 1, gpus: int = 0) -> Attempt:
 
 
 def measure_baselines(work: Assignment) -> None:
-    """Score what needs no network, once a study: the round's last pack, the shortest, does it."""
-    if work.pack is not work.round.packs[-1] or work.application is None:
+    """Score what needs no network, once a study, beside trials that others train.
+
+    Neither the round's first pack does it, which is the longest, nor its last, after which nobody
+    has anything else to do.
+    """
+    packs = work.round.packs
+    if work.pack is not packs[len(packs) // 2] or work.application is None:
         return
     if exists(work.store, layout.BASELINES):
         return

@@ -136,4 +136,4 @@ def test_a_parent_that_expected_a_task_has_imported_it_when_the_plan_comes(groun
 
     cluster.stop(1.0)
 
-    assert cluster.parent.poll() is not None
+    assert not cluster.parent.alive
