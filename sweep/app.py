@@ -125,8 +125,10 @@ def warm() -> None:
     import sweep.train.score  # noqa: F401
 
     torch.set_num_threads(1)
-    with torch.no_grad():  # its first product loads kernels; forward alone, which starts no thread
-        torch.nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+    if not torch.accelerator.is_available():
+        # The first step of a process takes as long as twenty others. On a machine with an
+        # accelerator it would start a thread, after which no fork can train.
+        torch.nn.LSTM(16, 16)(torch.zeros(2, 2, 16))[0].sum().backward()
 
 
 def run(tree: Tree, on_epoch: OnEpoch) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
@@ -182,9 +183,14 @@ def pack(config: Flat) -> Hashable:
     return (*(hashable(config.get(key)) for key in PACK_KEYS), own, outputs)
 
 
+@cache
+def _kinds(group: type) -> Mapping[str, Any]:
+    return get_type_hints(group)
+
+
 def _fields(group: type, prefix: str = "") -> dict[str, tuple[Any, Value]]:
     found: dict[str, tuple[Any, Value]] = {}
-    kinds = get_type_hints(group)
+    kinds = _kinds(group)
     for item in dataclasses.fields(group):
         key, kind = prefix + item.name, kinds[item.name]
         if dataclasses.is_dataclass(kind):
@@ -264,7 +270,7 @@ def _reason(error: ValidationError, key: str, value: Value) -> str:
 
 
 def _build(group: type, config: Mapping[str, Any], prefix: str = "") -> object:
-    kinds = get_type_hints(group)
+    kinds = _kinds(group)
     values: dict[str, object] = {}
     for item in dataclasses.fields(group):
         kind = kinds[item.name]

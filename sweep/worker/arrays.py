@@ -16,7 +16,7 @@ from sweep.cluster.gpus import VISIBLE
 from sweep.errors import BadInput, StoreLost
 from sweep.plan.exits import Exit, describe
 from sweep.worker.assignment import Ready
-from sweep.worker.attempt import Attempt, live_fused, measure_baselines
+from sweep.worker.attempt import Attempt, live_fused, measure_in_turn
 from sweep.worker.child import die_with_parent
 from sweep.worker.crew import LOOK_EVERY_S, PATIENCE, woken_by_children
 from sweep.worker.ending import code_of
@@ -100,7 +100,7 @@ def _array(
         os.environ[VISIBLE] = gpu  # nothing of this process has looked at GPUs yet
         own = ready.reopened().pack(orders.index, notice=notice)
         if part == 1:
-            measure_baselines(own)
+            measure_in_turn(own)
         own = replace(own, pack=replace(own.pack, trials=share))
         fence = replace(attempt, store=own.store).fence(own.round.number)
         writer = Writer(attempt=attempt.number, part=part, fence=fence)

@@ -53,7 +53,6 @@ def live(work: Assignment) -> Exit:
         past = past_of(work.store, pack=work.pack.number, attempt=attempt.number)
         if past.idle_deaths >= work.max_attempts:
             return Exit.PACK_FAILS
-        measure_baselines(work)
         writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(work.round.number))
         if work.pack.fused:
             live_fused(work, attempt, writer=writer, past=past)
@@ -202,16 +201,15 @@ def claim(store: Store, pack: int, *, cpus: int = 1, gpus: int = 0) -> Attempt:
     return Attempt(store, pack, number, body)
 
 
-def measure_baselines(work: Assignment) -> None:
-    """Score what needs no network, once a study, beside trials that others train.
+def measure_in_turn(work: Assignment) -> None:
+    """Measure baselines where nobody does it beside the packs: the last one, the shortest."""
+    if work.pack is work.round.packs[-1]:
+        measure_baselines(work)
 
-    Neither the round's first pack does it, which is the longest, nor its last, after which nobody
-    has anything else to do.
-    """
-    packs = work.round.packs
-    if work.pack is not packs[len(packs) // 2] or work.application is None:
-        return
-    if exists(work.store, layout.BASELINES):
+
+def measure_baselines(work: Assignment) -> None:
+    """Score what needs no network, unless the study has that already."""
+    if work.application is None or exists(work.store, layout.BASELINES):
         return
     tree = resolved(work.round, work.round.trials[0])
     try:

@@ -16,7 +16,7 @@ from sweep.plan.exits import Exit
 from sweep.search.climbing import Climb
 from sweep.study.reading import offered_to
 from sweep.worker.assignment import Ready
-from sweep.worker.attempt import Attempt, measure_baselines
+from sweep.worker.attempt import Attempt, measure_in_turn
 from sweep.worker.ending import code_of
 from sweep.worker.notice import Notice
 from sweep.worker.settling import Writer, cpu_seconds, settle, widened
@@ -54,7 +54,7 @@ def become_child(
         writer = Writer(attempt=attempt.number, part=part, fence=fence)
         trials = {trial.number: trial for trial in own.round.trials}
         if part == 1:
-            measure_baselines(own)
+            measure_in_turn(own)
         notice.check()
         with os.fdopen(orders) as incoming:
             for order in _orders(incoming, notice):

@@ -27,7 +27,7 @@ from sweep.worker.attempt import (
     claim,
     climber_of,
     live_fused,
-    measure_baselines,
+    measure_in_turn,
     offering_of,
 )
 from sweep.worker.child import become_child
@@ -168,7 +168,7 @@ def _train_at_once(
         train_on_every_gpu(ready, orders, attempt, gpus=gpus, past=past, notice=notice)
         return
     work = ready.pack(orders.index, notice=notice)
-    measure_baselines(work)
+    measure_in_turn(work)
     writer = Writer(attempt=attempt.number, part=1, fence=attempt.fence(ready.round.number))
     live_fused(work, attempt, writer=writer, past=past)
 

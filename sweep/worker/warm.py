@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -25,12 +26,13 @@ from sweep.errors import StoreLost, SweepError
 from sweep.plan import layout
 from sweep.plan.application import Tree
 from sweep.plan.exits import Exit
+from sweep.study.reading import exists
 from sweep.study.scoring import crown_trials
 from sweep.study.showing import tracker_of
 from sweep.task import application_of, load_task
 from sweep.tracking.database import import_store
 from sweep.worker.assignment import Ready, get_ready
-from sweep.worker.attempt import live
+from sweep.worker.attempt import live, measure_baselines
 from sweep.worker.notice import Notice, ToldToStop
 from sweep.worker.unpacking import Restart
 
@@ -41,9 +43,16 @@ HEARD = "SWEEP_HEARD"  # orders that were read before a restart
 GRACE_S = 5.0  # after which a client that stops kills its workers
 
 
+class _For(Enum):
+    PACK = "pack"
+    CROWN = "crown"
+    BASELINES = "baselines"
+
+
 @dataclass(frozen=True, slots=True)
 class _Child:
-    pack: int | None  # None: it scores the winner
+    purpose: _For
+    pack: int  # whose log has what it prints
     output: IO[bytes]
 
 
@@ -56,15 +65,31 @@ class _Parent:
         self.index = {pack.number: i for i, pack in enumerate(ready.round.packs)}
         self.children: dict[int, _Child] = {}
         self.stopping = False
+        self.measured = False  # or being measured
+        self.held: list[dict[str, Any]] = []  # ends of packs, told once baselines are measured
 
     def obey(self, order: dict[str, Any], lifeline: int) -> None:
         if "round" in order:
             self._load(order)
         elif "crown" in order:
-            self.fork(None, partial(self._crown, order["crown"]), lifeline)
+            self.fork(_For.CROWN, partial(self._crown, order["crown"]), lifeline)
         else:
+            self._measure(lifeline)
             work = partial(self._live, order["pack"], order.get("gpu"))
-            self.fork(order["pack"], work, lifeline)
+            self.fork(_For.PACK, work, lifeline, pack=order["pack"])
+
+    def _measure(self, lifeline: int) -> None:
+        """Measure baselines beside the first packs, which share the processors with it."""
+        if self.measured or self.ready.application is None:
+            return
+        self.measured = True
+        if not exists(self.ready.store, layout.BASELINES):
+            last = self.ready.round.packs[-1].number
+            self.fork(_For.BASELINES, self._baselines, lifeline, pack=last)
+
+    def _baselines(self, notice: Notice) -> Exit:
+        measure_baselines(self.ready.reopened().pack(0, notice=notice))
+        return Exit.DONE
 
     def _load(self, order: dict[str, Any]) -> None:
         try:
@@ -91,7 +116,7 @@ class _Parent:
         )
         return Exit.DONE
 
-    def fork(self, pack: int | None, work: Work, lifeline: int) -> None:
+    def fork(self, purpose: _For, work: Work, lifeline: int, *, pack: int = -1) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
         # Told to stop while it forks, the parent tells the new worker too, once that can hear it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -99,8 +124,8 @@ class _Parent:
             pid = os.fork()
             if pid == 0:
                 _become_worker(self.channel, work, lifeline, output)
-            self.children[pid] = _Child(pack, output)
-            if pack is not None:
+            self.children[pid] = _Child(purpose, pack, output)
+            if purpose is _For.PACK:
                 _say(self.channel, {"pack": pack, "pid": pid})
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -119,12 +144,23 @@ class _Parent:
             with child.output as output:
                 output.seek(0)
                 printed = output.read()
-            if child.pack is None:
+            if child.purpose is _For.CROWN:
                 said = printed.decode(errors="replace")
                 _say(self.channel, {"crowned": code, "said": said})
             else:
                 self._keep(printed, child.pack)
-                _say(self.channel, {"pack": child.pack, "exit": code})
+            if child.purpose is _For.PACK:
+                self.held.append({"pack": child.pack, "exit": code})
+            self._tell_ends()
+
+    def _tell_ends(self) -> None:
+        # A study whose packs have all ended has its baselines.
+        purposes = {child.purpose for child in self.children.values()}
+        if _For.BASELINES in purposes and _For.PACK not in purposes:
+            return
+        for message in self.held:
+            _say(self.channel, message)
+        self.held.clear()
 
     def _keep(self, printed: bytes, pack: int) -> None:
         if printed:
@@ -172,7 +208,6 @@ def serve(lifeline: int) -> int:
         traceback.print_exc()
         _say(channel, {"refused": f"the task cannot be loaded: {type(error).__name__}: {error}"})
         return Exit.NOTHING_RUNS
-    gc.collect()
     gc.freeze()  # so that the children share these pages
     gc.enable()
     code = _loop(_Parent(ready, channel), lifeline, unread)
