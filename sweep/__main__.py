@@ -47,6 +47,14 @@ Exit codes: 0 done, 1 trials failed, 2 bad input, 3 store or cluster unreachable
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # while modules are being imported; later it has a better line
+        print("sweep: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+def _main() -> None:
     gc.set_threshold(50_000, 20, 50)  # imports make objects by the thousand, and no garbage
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
