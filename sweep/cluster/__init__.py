@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from sweep.plan.application import Tree
 from sweep.plan.budget import Budget, Spent
-from sweep.plan.exits import Verdict
+
+if TYPE_CHECKING:
+    from sweep.plan.application import Tree
+    from sweep.plan.exits import Verdict
 
 
 class Stage(Enum):

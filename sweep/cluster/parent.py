@@ -10,6 +10,8 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -91,10 +93,10 @@ class WorkersParent:
 
     def stop(self, grace_s: float) -> None:
         """Ask it and its workers to end, kill them after the grace, and close the pipes."""
+        if self._closed:
+            return
         self._signal(signal.SIGTERM)
-        try:
-            self.process.wait(grace_s)
-        except subprocess.TimeoutExpired:
+        if not self._silent_within(grace_s):
             self.kill()
         self.close()
 
@@ -104,16 +106,24 @@ class WorkersParent:
             return
         self._closed = True
         os.close(self._lifeline)
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            try:
-                pipe.close()
-            except BrokenPipeError:
-                log.debug("the workers' parent had ended")
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
-            self.process.wait(END_S)
-        except subprocess.TimeoutExpired:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            log.debug("the workers' parent had ended")
+        # After its last word it has only its memory to give back, for which nobody waits.
+        if not self._silent_within(END_S):
             self.kill()
+        self.process.stdout.close()
+        threading.Thread(target=self.process.wait, daemon=True).start()
+
+    def _silent_within(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.messages(left) is None:
+                return True
+        return False
 
     def _signal(self, number: signal.Signals) -> None:
         try:

@@ -147,7 +147,8 @@ class Application:
     warm: Callable[[], None]  # imports what every trial needs
     run: Callable[[Tree, OnEpoch], Result]
     baselines: Callable[[Tree], Scores]
-    crown: Callable[[Tree, bytes], Winner]  # the test score and the model, from stored weights
+    # The test score and the model, from stored weights; several threads ask for several seeds.
+    crown: Callable[[Tree, bytes], Winner]
     tracking: Callable[[Tree], Mapping[str, Value]]  # uri, experiment, register
     loader: str  # module:function that opens the files of Winner.model
     # A configuration trained anew at later and later origins: how many, and who hears of each.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
+from sweep.cluster.cpus import usable_cpus
 from sweep.errors import SweepError
 from sweep.plan import layout
 from sweep.plan.application import Application, Decision, Tree, Winner
@@ -37,11 +39,14 @@ def crown_trials(
 
     They are the seeds of one configuration, the best on validation first.
     """
-    crowned, weights = [], []
-    for number, tree in trees.items():
-        weights.append(_weights(store, number, tree, application, say))
-        winner = application.crown(tree, weights[-1])
-        crowned.append(Crowned(number, flatten(tree).get(study.seed), winner))
+    weights = [_weights(store, n, tree, application, say) for n, tree in trees.items()]
+    # One process scores, when no other works any more: its library lets go of Python's lock.
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        winners = pool.map(application.crown, trees.values(), weights)
+        crowned = [
+            Crowned(number, flatten(tree).get(study.seed), winner)
+            for (number, tree), winner in zip(trees.items(), winners, strict=True)
+        ]
     if trees:
         first = next(iter(trees.values()))
         _compare(store, first, weights, application, say)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 
 from sweep.plan.settings import Data, Settings
 from sweep.train import classifying
@@ -18,7 +19,7 @@ from sweep.train.folds import Fold, folds, last_fold
 DAY_S, WEEK_S = 86_400, 604_800
 LENGTHS = (8, 16, 24, 48, 72, 96, 168, 336)  # time steps that ridge tries
 PENALTIES = tuple(10.0**power for power in range(-1, 6))  # lambdas that ridge tries
-MOST_FEATURES = 1200  # of ridge: keeps its eigendecomposition at about a second
+MOST_FEATURES = 1200  # of ridge, whose time grows with their third power: about a second
 CHUNK = 2048  # windows at a time
 
 
@@ -169,60 +170,52 @@ def _fits(task: _Task, length: int) -> bool:
 
 
 def _ridges(task: _Task, *, length: int) -> Iterator[Forecast]:
-    """Fit all penalties from one eigendecomposition; the intercept bears no penalty."""
-    train = np.arange(length, task.series.train_end - task.horizon + 1)
-    window = inputs(task.series, lookback=length)
-    features, size = window.shape[1] * window.shape[2], task.horizon * task.series.targets
-
-    def x(starts: Index) -> Array:
-        return window[starts - length].reshape(len(starts), features)
-
-    def y(starts: Index) -> Array:
-        return task.truth[starts].reshape(len(starts), size)
-
-    gram, mean_x = _gram(task.series.values, length=length, count=len(train))
-    cross, mean_y = np.zeros((features, size)), np.zeros(size)
-    for starts in _chunks(train):
-        truth, first = y(starts), starts[0] - length
-        for step, rows in enumerate(np.split(cross, length)):  # each a view
-            rows += task.series.values[first + step :][: len(starts)].T @ truth
-        mean_y += truth.sum(axis=0) / len(train)
-    gram -= len(train) * np.outer(mean_x, mean_x)
-    cross -= len(train) * np.outer(mean_x, mean_y)
-    values, vectors = np.linalg.eigh(gram)
-    rotated = vectors.T @ cross
+    """Fit each penalty from the same products of the windows; the intercept bears no penalty."""
+    series, horizon = task.series, task.horizon
+    count = series.train_end - length - horizon + 1
+    window = inputs(series, lookback=length)
+    features = window.shape[1] * window.shape[2]
+    products, means = _products(series.values, length=length, ahead=horizon, count=count)
+    upper = np.triu(products[:, :, :length].reshape(features, features))
+    mean_x, mean_y = means[:length].ravel(), means[length:, : series.targets].ravel()
+    gram = upper + np.triu(upper, 1).T - count * np.outer(mean_x, mean_x)
+    cross = products[:, :, length:, : series.targets].reshape(features, -1)
+    cross = cross - count * np.outer(mean_x, mean_y)
     for penalty in PENALTIES:
-        slope = vectors @ (rotated / (np.maximum(values, 0.0) + penalty)[:, None])
+        penalised = torch.from_numpy(gram + penalty * np.eye(features))
+        factor = torch.linalg.cholesky(penalised)
+        slope = torch.cholesky_solve(torch.from_numpy(cross), factor).numpy()
+        shift = mean_y - mean_x @ slope
 
-        def forecast(starts: Index, slope: Array = slope) -> Array:
-            flat = (x(starts) - mean_x) @ slope + mean_y
-            return flat.reshape(len(starts), task.horizon, task.series.targets)
+        def forecast(starts: Index, slope: Array = slope, shift: Array = shift) -> Array:
+            flat = window[starts - length].reshape(len(starts), features)
+            return (flat @ slope + shift).reshape(len(starts), horizon, series.targets)
 
         yield forecast
 
 
-def _gram(values: Array, *, length: int, count: int) -> tuple[Array, Array]:
-    """Multiply the first `count` windows of [N, C] by themselves: [T C, T C], and their mean [T C].
+def _products(values: Array, *, length: int, ahead: int, count: int) -> tuple[Array, Array]:
+    """Multiply the first `count` windows of [N, C] by themselves and by the `ahead` steps behind.
 
     Windows lie one step apart. So the products of two time steps are those of the two before them,
     less the first row and with the row behind the last: one block row takes all the windows.
+    Returns [T, C, T + F, C], of which the blocks below the diagonal are left 0, and the mean
+    [T + F, C] of each time step.
     """
-    columns = values.shape[1]
-    blocks = np.zeros((length, columns, length, columns))
-    for step in range(length):
+    columns, steps = values.shape[1], length + ahead
+    blocks = np.zeros((length, columns, steps, columns))
+    for step in range(steps):
         blocks[0, :, step] = values[:count].T @ values[step : step + count]
     for step in range(1, length):
         gone, come = step - 1, step - 1 + count
-        ahead = length - step
+        rest = steps - step
         blocks[step, :, step:] = (
             blocks[step - 1, :, step - 1 : -1]
-            - np.multiply.outer(values[gone], values[gone : gone + ahead])
-            + np.multiply.outer(values[come], values[come : come + ahead])
+            - np.multiply.outer(values[gone], values[gone : gone + rest])
+            + np.multiply.outer(values[come], values[come : come + rest])
         )
-    upper = np.triu(blocks.reshape(length * columns, length * columns))
-    before = np.concatenate([np.zeros((1, columns)), values[: count + length - 1].cumsum(axis=0)])
-    means = (before[count:] - before[:-count]) / count
-    return upper + np.triu(upper, 1).T, means.ravel()
+    before = np.concatenate([np.zeros((1, columns)), values[: count + steps - 1].cumsum(axis=0)])
+    return blocks, (before[count:] - before[:-count]) / count
 
 
 def _scored(

@@ -101,7 +101,7 @@ def one_epoch(
         value = loss.item()
         check(value, limit=bench.limit, where="training")
         bench.optimizer.zero_grad()
-        torch.autograd.backward(loss + _l1(network, strength=optim.l1))
+        torch.autograd.backward(_with_l1(loss, network, strength=optim.l1))
         if optim.clip_norm is not None:
             bench.optimizer.clip(optim.clip_norm)
         bench.optimizer.step()
@@ -131,8 +131,8 @@ def _batches(starts: NDArray[np.int64], *, size: int) -> list[NDArray[np.int64]]
     return [starts[first : first + size] for first in range(0, len(starts), size)]
 
 
-def _l1(network: Network, *, strength: float) -> Tensor | float:
+def _with_l1(loss: Tensor, network: Network, *, strength: float) -> Tensor:
     if strength == 0:
-        return 0.0
+        return loss
     norms = [parameter.abs().sum() for parameter in model.penalised(network)]
-    return strength * torch.stack(norms).sum()
+    return loss + strength * torch.stack(norms).sum()
