@@ -3,7 +3,8 @@
 The trials are one epoch of the LSTM application (50 units, batches of 32, 24 time steps) and differ
 in their seed. All methods keep the same number of trials running, each on one thread. Ray Tune
 is compared at few trials (`--ray-trials`), where its start-up weighs most for it, with this
-launcher at as many. Peers that cannot be installed are left out, with a line that says so.
+launcher at as many, in several pairs, for start-up varies. Peers that cannot be installed are left
+out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ctypes
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,9 +62,12 @@ def main() -> None:
         _tell("hydra-joblib-launcher", lambda: _joblib(joblib, trials, cpus), ours)
     ray = _peer("Ray Tune", ["ray[tune]"])
     if ray is not None:
-        few = options.ray_trials
-        ours = _tell(f"this launcher, {few} trials", lambda: _ours(few, cpus, tracked=False))
-        _tell(f"Ray Tune, {few} trials", lambda: _ray(ray, few, cpus), ours)
+        few, ratios = options.ray_trials, []
+        for _ in range(options.ray_runs):
+            ours = _tell(f"this launcher, {few} trials", lambda: _ours(few, cpus, tracked=False))
+            took = _tell(f"Ray Tune, {few} trials", lambda: _ray(ray, few, cpus), ours)
+            ratios.append(took / ours)
+        print(f"Ray Tune, median of {len(ratios)}: {statistics.median(ratios):.2f} times as long")
 
 
 def _tell(method: str, run: Callable[[], None], ours: float | None = None) -> float:
@@ -166,6 +171,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=8, help="docs/ cites 32")
     parser.add_argument("--ray-trials", type=int, default=8)
+    parser.add_argument("--ray-runs", type=int, default=5, help="pairs, of which the median counts")
     parser.add_argument("--cpus", type=int, default=2, help="trials at a time")
     return parser.parse_args()
 

@@ -74,9 +74,9 @@ class _Parent:
         elif "crown" in order:
             self.fork(_For.CROWN, partial(self._crown, order["crown"]), lifeline)
         else:
-            self._measure(lifeline)
             work = partial(self._live, order["pack"], order.get("gpu"))
             self.fork(_For.PACK, work, lifeline, pack=order["pack"])
+            self._measure(lifeline)
 
     def _measure(self, lifeline: int) -> None:
         """Measure baselines beside the first packs, which share the processors with it."""
