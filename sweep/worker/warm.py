@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[Notice], Exit]
 HEARD = "SWEEP_HEARD"  # orders that were read before a restart
+MEASURED_AT_MOST = 2  # times, of baselines
 GRACE_S = 5.0  # after which a client that stops kills its workers
 
 
@@ -59,33 +60,38 @@ class _Child:
 class _Parent:
     """Hold what all workers share, and the workers that run."""
 
-    def __init__(self, ready: Ready, channel: IO[str]):
+    def __init__(self, ready: Ready, channel: IO[str], lifeline: int):
         self.ready = ready
         self.channel = channel
+        self.lifeline = lifeline
         self.index = {pack.number: i for i, pack in enumerate(ready.round.packs)}
         self.children: dict[int, _Child] = {}
         self.stopping = False
-        self.measured = False  # or being measured
+        self.measuring = 0  # times that baselines were, or are being, measured
+        self.killed = False  # whoever measured them last
         self.held: list[dict[str, Any]] = []  # ends of packs, told once baselines are measured
 
-    def obey(self, order: dict[str, Any], lifeline: int) -> None:
+    def obey(self, order: dict[str, Any]) -> None:
         if "round" in order:
             self._load(order)
         elif "crown" in order:
-            self.fork(_For.CROWN, partial(self._crown, order["crown"]), lifeline)
+            self.fork(_For.CROWN, partial(self._crown, order["crown"]))
         else:
             work = partial(self._live, order["pack"], order.get("gpu"))
-            self.fork(_For.PACK, work, lifeline, pack=order["pack"])
-            self._measure(lifeline)
+            self.fork(_For.PACK, work, pack=order["pack"])
+            if not self.measuring:
+                self._measure()
 
-    def _measure(self, lifeline: int) -> None:
-        """Measure baselines beside the first packs, which share the processors with it."""
-        if self.measured or self.ready.application is None:
+    def _measure(self) -> None:
+        """Measure baselines, unless the study has them; the first packs share the machine with it.
+
+        Where memory was too little for both, they are measured once more, with nothing beside.
+        """
+        if self.ready.application is None or exists(self.ready.store, layout.BASELINES):
             return
-        self.measured = True
-        if not exists(self.ready.store, layout.BASELINES):
-            last = self.ready.round.packs[-1].number
-            self.fork(_For.BASELINES, self._baselines, lifeline, pack=last)
+        self.measuring += 1
+        last = self.ready.round.packs[-1].number
+        self.fork(_For.BASELINES, self._baselines, pack=last)
 
     def _baselines(self, notice: Notice) -> Exit:
         measure_baselines(self.ready.reopened().pack(0, notice=notice))
@@ -116,14 +122,14 @@ class _Parent:
         )
         return Exit.DONE
 
-    def fork(self, purpose: _For, work: Work, lifeline: int, *, pack: int = -1) -> None:
+    def fork(self, purpose: _For, work: Work, *, pack: int = -1) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
         # Told to stop while it forks, the parent tells the new worker too, once that can hear it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         if not self.stopping:
             pid = os.fork()
             if pid == 0:
-                _become_worker(self.channel, work, lifeline, output)
+                _become_worker(self.channel, work, self.lifeline, output)
             self.children[pid] = _Child(purpose, pack, output)
             if purpose is _For.PACK:
                 _say(self.channel, {"pack": pack, "pid": pid})
@@ -151,16 +157,23 @@ class _Parent:
                 self._keep(printed, child.pack)
             if child.purpose is _For.PACK:
                 self.held.append({"pack": child.pack, "exit": code})
+            if child.purpose is _For.BASELINES:
+                self.killed = code != Exit.DONE
             self._tell_ends()
 
     def _tell_ends(self) -> None:
         # A study whose packs have all ended has its baselines.
-        purposes = {child.purpose for child in self.children.values()}
-        if _For.BASELINES in purposes and _For.PACK not in purposes:
-            return
+        if _For.PACK not in self._purposes() and self.held:
+            if self.killed and self.measuring < MEASURED_AT_MOST:
+                self._measure()
+            if _For.BASELINES in self._purposes():
+                return
         for message in self.held:
             _say(self.channel, message)
         self.held.clear()
+
+    def _purposes(self) -> set[_For]:
+        return {child.purpose for child in self.children.values()}
 
     def _keep(self, printed: bytes, pack: int) -> None:
         if printed:
@@ -210,7 +223,7 @@ def serve(lifeline: int) -> int:
         return Exit.NOTHING_RUNS
     gc.freeze()  # so that the children share these pages
     gc.enable()
-    code = _loop(_Parent(ready, channel), lifeline, unread)
+    code = _loop(_Parent(ready, channel, lifeline), unread)
     # Python's own way out takes apart all that was imported, for 0.3 s. The kernel takes some time
     # for the memory too; nobody who reads what we or our client print has to wait for that.
     atexit._run_exitfuncs()
@@ -278,7 +291,7 @@ def _printing_later() -> Iterator[None]:
                 os.write(2, printed.read())
 
 
-def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
+def _loop(parent: _Parent, unread: bytes) -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -299,7 +312,7 @@ def _loop(parent: _Parent, lifeline: int, unread: bytes) -> int:
             unread += data
         *lines, unread = unread.split(b"\n")
         for line in lines:
-            parent.obey(json.loads(line), lifeline)
+            parent.obey(json.loads(line))
     return 0
 
 

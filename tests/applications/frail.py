@@ -120,6 +120,10 @@ def data(config: Flat) -> Mapping[str, str]:
 def baselines(tree: Tree) -> Scores:
     if not tree["baselines_work"]:
         raise ZeroDivisionError("no baseline")
+    if tree["baselines_killed"] and not Path("baselines-were-killed").exists():
+        Path("baselines-were-killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(tree["baselines_s"])
     return {"nine": {"loss": 9.0, "test_loss": 9.0}}
 
 

@@ -84,6 +84,23 @@ def test_baselines_that_cannot_be_measured_cost_no_trial(place: Place) -> None:
     assert place.ended() == [0, 1, 2, 3]
 
 
+def test_a_study_waits_for_baselines_that_take_longer_than_its_trials(place: Place) -> None:
+    done = place.multirun("x=1,2", "baselines_s=1.5", "hydra.launcher.parallelism=2")
+
+    assert done.code == 0
+    assert "nine" in json.loads(place.store.at("s").read(layout.BASELINES))
+    assert "nine" in done.out
+
+
+def test_whoever_measures_baselines_may_be_killed_once(place: Place) -> None:
+    done = place.multirun("x=1,2,3,4", "baselines_killed=true", "hydra.launcher.parallelism=2")
+
+    assert done.code == 0
+    assert (place.folder / "baselines-were-killed").exists()
+    assert place.begun() == dict.fromkeys(range(4), 1)
+    assert "nine" in json.loads(place.store.at("s").read(layout.BASELINES))
+
+
 @pytest.mark.parametrize(("most", "code"), [(0, 1), (1, 1), (2, 0)])
 def test_a_failure_that_trials_share_counts_once(place: Place, most: int, code: int) -> None:
     equal_in_effect = "epoch_s=0.001,0.002"

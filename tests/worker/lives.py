@@ -30,6 +30,8 @@ CONFIG: dict[str, Any] = {
     "epoch_s": 0.0,
     "fault": "none",
     "baselines_work": True,
+    "baselines_s": 0.0,
+    "baselines_killed": False,
     "train": {"seed": 0},
 }
 
