@@ -1,8 +1,12 @@
 """The command's door: help, verbs, and what it takes to open it."""
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from sweep.__main__ import VERBS, flags_last, help_text, unknown_verb
@@ -119,3 +123,25 @@ def test_overrides_on_both_sides_of_the_flag_are_told_in_one_line() -> None:
     first, second = answer.stderr.splitlines()
     assert first.endswith("read as: +experiment=forecast model.dropout=1 -m")
     assert second.startswith("sweep: model.dropout=1: ")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5])
+def test_ctrl_c_is_answered_by_one_line_whenever_it_comes(tmp_path: Path, after_s: float) -> None:
+    words = ["data=jfk", "guide=none", "train.seed=1,2", "hydra.launcher.cluster=local"]
+    client = subprocess.Popen(
+        [sys.executable, "-m", "sweep", *words, f"hydra.launcher.store={tmp_path}/store", "-m"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not psutil.Process(client.pid).children():  # the workers' parent, of a client that began
+        time.sleep(0.005)
+    time.sleep(after_s)
+
+    client.send_signal(signal.SIGINT)
+
+    _, told = client.communicate(timeout=60)
+    assert client.returncode in (130, -signal.SIGINT)  # of both a shell makes 130
+    (line,) = told.splitlines()
+    assert line.startswith("sweep: interrupted")
