@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from sweep import interrupt
+
 TASK = "sweep.app:train"
 VERBS = {
     "plan": "show what a multirun would do: trials, packs, cost; nothing is written",
@@ -47,9 +49,15 @@ Exit codes: 0 done, 1 trials failed, 2 bad input, 3 store or cluster unreachable
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    interrupt.remember()
     try:
         _main()
-    except KeyboardInterrupt:  # while modules are being imported; later it has a better line
+    except SystemExit:
+        raise
+    except BaseException:
+        if not interrupt.came():
+            raise
+        # While modules are being imported; later it has a better line.
         print("sweep: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(130)
 

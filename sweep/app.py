@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweep import schema
+from sweep import interrupt, schema
 from sweep.errors import SweepError
 from sweep.plan.application import (
     ATTRIBUTE,
@@ -49,6 +49,7 @@ def train(cfg: DictConfig) -> float | None:
     """Train one configuration in this process, print its result, return its objective."""
     from omegaconf import OmegaConf
 
+    interrupt.check()
     container = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(container, dict)
     tree = {str(key): value for key, value in container.items()}

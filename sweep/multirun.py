@@ -14,6 +14,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from sweep import interrupt
 from sweep.app import configs, train
 from sweep.compose import explain
 from sweep.errors import BadInput, SweepError, nearest
@@ -31,7 +32,7 @@ def run_hydra(arguments: Sequence[str]) -> int:
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else 1
     except (HydraException, OmegaConfBaseException) as error:
-        if _interrupted(error):
+        if interrupt.came():  # amid their own work, of which they then complain
             return _refuse("interrupted", 130)
         return _refuse(_unknown_key(error) or explain(error), 2)
     except SweepError as error:
@@ -48,15 +49,6 @@ def _check_flags(arguments: Sequence[str]) -> None:
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]  # its own prints several lines
     parser.parse_args(arguments)
-
-
-def _interrupted(error: BaseException) -> bool:
-    # Ctrl-C amid OmegaConf's own work lets a `finally` of its fail, which it then complains about.
-    before = [error.__cause__, error.__context__]
-    return any(
-        each is not None and (isinstance(each, KeyboardInterrupt) or _interrupted(each))
-        for each in before
-    )
 
 
 def _unknown_key(error: Exception) -> str | None:

@@ -9,6 +9,7 @@ from functools import partial
 
 from rich.console import Console
 
+from sweep import interrupt
 from sweep.cluster import Cluster, Warm
 from sweep.cluster.parent import end_ahead
 from sweep.errors import BadInput, Interrupted
@@ -121,6 +122,7 @@ def open_session(request: Request, *, console: Console) -> Session:
 
     Raises BadInput before anything is written, Unreachable.
     """
+    interrupt.check()
     site = choose_site(request.options, env=request.env)
     if request.options.get("detach") and site.settings is None:
         raise BadInput(
