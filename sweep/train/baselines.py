@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 
 from sweep.plan.settings import Data, Settings
 from sweep.train import classifying
@@ -171,6 +170,8 @@ def _fits(task: _Task, length: int) -> bool:
 
 def _ridges(task: _Task, *, length: int) -> Iterator[Forecast]:
     """Fit each penalty from the same products of the windows; the intercept bears no penalty."""
+    import torch  # for Cholesky's solution, which numpy lacks
+
     series, horizon = task.series, task.horizon
     count = series.train_end - length - horizon + 1
     window = inputs(series, lookback=length)
