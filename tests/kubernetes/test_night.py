@@ -32,7 +32,7 @@ def night(api_client: ApiClient, fake_nodes: FakeNodes, namespace: str) -> Pods:
 def test_a_regression_fails_the_night_without_another_pod(night: Pods) -> None:
     begin(night, ends_with=4)
 
-    ended = night.wait_job("night", conditions)
+    ended = night.wait_job("night", lambda status: "Failed" in conditions(status))
 
     assert conditions(ended)["Failed"] == "PodFailurePolicy"
     assert len(night.of_job("night")) == 1
