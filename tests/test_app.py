@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import fmean
 from types import FrameType
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from sweep import schema
-from sweep.app import APPLICATION, configs
+from sweep.app import APPLICATION, _tested_once, configs
 from sweep.errors import BadInput
 from sweep.plan.application import Epoch
 from sweep.plan.facets import Facet
@@ -101,6 +102,19 @@ def test_what_crowned_the_seeds_of_a_winner_also_compares_them() -> None:
     assert count() == 2  # each once
     for own, errors in zip(metrics, paired.own, strict=True):
         assert fmean(errors) == pytest.approx(own["test_mse"], rel=1e-5)
+
+
+def test_seeds_that_threads_score_get_what_one_after_another_would() -> None:
+    trees = [make_tree(train__seed=seed, train__epochs=1) for seed in range(4)]
+    weights = [APPLICATION.run(tree, lambda _: None).weights or b"" for tree in trees]
+    with ThreadPoolExecutor(4) as pool:
+        side_by_side = list(pool.map(APPLICATION.crown, trees, weights))
+    _tested_once.cache_clear()
+
+    one_by_one = [APPLICATION.crown(*each) for each in zip(trees, weights, strict=True)]
+
+    assert [w.metrics for w in side_by_side] == [w.metrics for w in one_by_one]
+    assert [w.model for w in side_by_side] == [w.model for w in one_by_one]
 
 
 def test_a_trial_that_diverges_is_infeasible_with_a_remedy() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from sweep.errors import BadInput
 from sweep.plan.settings import Settings
 from sweep.train import device
+
+_one_thread = threading.RLock()
 
 
 @contextmanager
@@ -24,17 +27,24 @@ def arithmetic(settings: Settings, *, mixed: bool = True) -> Iterator[None]:
         raise BadInput(
             "train.precision=tf32 is of GPUs alone, and this trial runs on the CPU; say float32"
         )
+    # Its cache would keep the first step's weights for as long as the context lasts.
+    cast = torch.autocast(
+        place.type,
+        dtype=torch.bfloat16,
+        enabled=mixed and name == "bfloat16",
+        cache_enabled=False,
+    )
+    with _products_in(tf32=name == "tf32") if place.type == "cuda" else nullcontext(), cast:
+        yield
+
+
+@contextmanager
+def _products_in(*, tf32: bool) -> Iterator[None]:
     products, kernels = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, kernels.allow_tf32
-    products.allow_tf32 = kernels.allow_tf32 = name == "tf32"
-    try:
-        # Its cache would keep the first step's weights for as long as the context lasts.
-        with torch.autocast(
-            place.type,
-            dtype=torch.bfloat16,
-            enabled=mixed and name == "bfloat16",
-            cache_enabled=False,
-        ):
+    with _one_thread:  # the two are the whole process'
+        before = products.allow_tf32, kernels.allow_tf32
+        products.allow_tf32 = kernels.allow_tf32 = tf32
+        try:
             yield
-    finally:
-        products.allow_tf32, kernels.allow_tf32 = before
+        finally:
+            products.allow_tf32, kernels.allow_tf32 = before
