@@ -55,8 +55,8 @@ class WorkersParent:
 
     @property
     def alive(self) -> bool:
-        """Tell whether it has not ended yet."""
-        return self.process.poll() is None
+        """Tell whether it can be told anything: it has not ended, nor been asked to."""
+        return not self._closed and self.process.poll() is None
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send it one message; where it has ended, `messages` says so."""

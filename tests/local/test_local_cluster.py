@@ -132,8 +132,10 @@ def test_a_parent_that_expected_a_task_has_imported_it_when_the_plan_comes(groun
         patch.syspath_prepend(str(ground.folder))
         cluster.expect("noted:train")
         wait_until((ground.folder / "imported").exists)
-    assert cluster.parent is not None
+    parent = cluster.parent
+    assert parent is not None
 
     cluster.stop(1.0)
 
-    assert not cluster.parent.alive
+    assert not parent.alive
+    wait_until(lambda: parent.process.poll() is not None)
