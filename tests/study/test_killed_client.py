@@ -78,7 +78,7 @@ def test_ctrl_c_ends_with_130_and_tells_how_to_go_on(
 
     interrupted = finish(client, within_s=20)
     assert interrupted.code == 130
-    assert place.processes() == []
+    wait_until(lambda: place.processes() == [])
     line = re.fullmatch(
         r"sweep: interrupted: (\d+) of 7 trials are done and kept; go on by `python (.*)`\n",
         interrupted.err,
