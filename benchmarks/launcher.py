@@ -81,9 +81,10 @@ def _tell(method: str, run: Callable[[], None], ours: float | None = None) -> fl
 
 
 def _adopt() -> None:
-    """Become the parent of what outlives the processes that are started here, as Linux allows."""
+    """Become the parent of what outlives the processes that are started here, where Linux runs."""
     set_child_subreaper = 36
-    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1)
 
 
 def _reap() -> None:
@@ -96,6 +97,7 @@ def _reap() -> None:
             return
         if not found:
             time.sleep(0.05)
+    print("something still runs that the last method left behind; its CPU time is not counted")
 
 
 def _cpu_s() -> float:

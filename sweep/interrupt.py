@@ -9,8 +9,9 @@ _came = False
 
 
 def remember() -> None:
-    """Begin to remember; it is raised as ever."""
-    signal.signal(signal.SIGINT, _raise)
+    """Begin to remember; it is raised as ever, or ignored where whoever started us wants that."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _raise)
 
 
 def came() -> bool:

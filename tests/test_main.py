@@ -136,6 +136,7 @@ def test_ctrl_c_is_answered_by_one_line_whenever_it_comes(tmp_path: Path, after_
         text=True,
     )
     while not psutil.Process(client.pid).children():  # the workers' parent, of a client that began
+        assert client.poll() is None
         time.sleep(0.005)
     time.sleep(after_s)
 
@@ -145,3 +146,16 @@ def test_ctrl_c_is_answered_by_one_line_whenever_it_comes(tmp_path: Path, after_
     assert client.returncode in (130, -signal.SIGINT)  # of both a shell makes 130
     (line,) = told.splitlines()
     assert line.startswith("sweep: interrupted")
+
+
+def test_ctrl_c_is_not_for_a_client_that_was_started_to_ignore_it() -> None:
+    statement = "interrupt.remember(); os.kill(os.getpid(), signal.SIGINT); print(interrupt.came())"
+    program = f"import os, signal; from sweep import interrupt; {statement}"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, program],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert answer.stdout.strip() == "False"

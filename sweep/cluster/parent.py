@@ -116,6 +116,7 @@ class WorkersParent:
         if not self._silent_within(END_S):
             self.kill()
         self.process.stdout.close()
+        # A client that lives on would else have a zombie for each study.
         threading.Thread(target=self.process.wait, daemon=True).start()
 
     def _silent_within(self, seconds: float) -> bool:

@@ -104,16 +104,8 @@ def block_bootstrap(
     mean = float(gaps.mean())
     # Blocks at the ends are drawn less: the bootstrap's own centre is not quite the mean.
     found -= found.mean() - mean
-    low, high = _quantiles(found, [(1 - level) / 2, 1 - (1 - level) / 2])
-    return Resampled(mean, 2 * mean - high, 2 * mean - low, level, windows, block)
-
-
-def _quantiles(values: Array, shares: Sequence[float]) -> list[float]:
-    """Interpolate as numpy.quantile does, which for that imports numpy's masked arrays."""
-    import numpy as np
-
-    places = np.multiply(shares, len(values) - 1)
-    return [float(q) for q in np.interp(places, np.arange(len(values)), np.sort(values))]
+    low, high = np.quantile(found, [(1 - level) / 2, 1 - (1 - level) / 2])
+    return Resampled(mean, 2 * mean - float(high), 2 * mean - float(low), level, windows, block)
 
 
 def block_length(series: Any) -> int:

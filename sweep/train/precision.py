@@ -34,14 +34,15 @@ def arithmetic(settings: Settings, *, mixed: bool = True) -> Iterator[None]:
         enabled=mixed and name == "bfloat16",
         cache_enabled=False,
     )
-    with _products_in(tf32=name == "tf32") if place.type == "cuda" else nullcontext(), cast:
+    with products_in(tf32=name == "tf32") if place.type == "cuda" else nullcontext(), cast:
         yield
 
 
 @contextmanager
-def _products_in(*, tf32: bool) -> Iterator[None]:
+def products_in(*, tf32: bool) -> Iterator[None]:
+    """Set how a GPU multiplies matrices, for the whole process: so threads take turns."""
     products, kernels = torch.backends.cuda.matmul, torch.backends.cudnn
-    with _one_thread:  # the two are the whole process'
+    with _one_thread:
         before = products.allow_tf32, kernels.allow_tf32
         products.allow_tf32 = kernels.allow_tf32 = tf32
         try:

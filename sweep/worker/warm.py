@@ -53,7 +53,7 @@ class _For(Enum):
 @dataclass(frozen=True, slots=True)
 class _Child:
     purpose: _For
-    pack: int  # whose log has what it prints
+    pack: int | None  # whose log has what it prints
     output: IO[bytes]
 
 
@@ -68,7 +68,7 @@ class _Parent:
         self.children: dict[int, _Child] = {}
         self.stopping = False
         self.measuring = 0  # times that baselines were, or are being, measured
-        self.killed = False  # whoever measured them last
+        self.unmeasured = False  # after the last time: whoever did it has died
         self.held: list[dict[str, Any]] = []  # ends of packs, told once baselines are measured
 
     def obey(self, order: dict[str, Any]) -> None:
@@ -87,9 +87,9 @@ class _Parent:
 
         Where memory was too little for both, they are measured once more, with nothing beside.
         """
+        self.measuring += 1
         if self.ready.application is None or exists(self.ready.store, layout.BASELINES):
             return
-        self.measuring += 1
         last = self.ready.round.packs[-1].number
         self.fork(_For.BASELINES, self._baselines, pack=last)
 
@@ -122,7 +122,7 @@ class _Parent:
         )
         return Exit.DONE
 
-    def fork(self, purpose: _For, work: Work, *, pack: int = -1) -> None:
+    def fork(self, purpose: _For, work: Work, *, pack: int | None = None) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115  closed when the child is reaped
         # Told to stop while it forks, the parent tells the new worker too, once that can hear it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -150,7 +150,7 @@ class _Parent:
             with child.output as output:
                 output.seek(0)
                 printed = output.read()
-            if child.purpose is _For.CROWN:
+            if child.pack is None:
                 said = printed.decode(errors="replace")
                 _say(self.channel, {"crowned": code, "said": said})
             else:
@@ -158,13 +158,13 @@ class _Parent:
             if child.purpose is _For.PACK:
                 self.held.append({"pack": child.pack, "exit": code})
             if child.purpose is _For.BASELINES:
-                self.killed = code != Exit.DONE
+                self.unmeasured = code != Exit.DONE
             self._tell_ends()
 
     def _tell_ends(self) -> None:
         # A study whose packs have all ended has its baselines.
         if _For.PACK not in self._purposes() and self.held:
-            if self.killed and self.measuring < MEASURED_AT_MOST:
+            if self.unmeasured and self.measuring < MEASURED_AT_MOST:
                 self._measure()
             if _For.BASELINES in self._purposes():
                 return

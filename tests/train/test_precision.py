@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from sweep.train.precision import _products_in
+from sweep.train.precision import products_in
 
 
 def tf32() -> bool:
@@ -19,11 +19,11 @@ def test_a_thread_waits_for_another_and_the_setting_is_as_before() -> None:
 
     def in_float32() -> None:
         waiting.set()
-        with _products_in(tf32=False):
+        with products_in(tf32=False):
             seen.append(tf32())
 
     other = threading.Thread(target=in_float32)
-    with _products_in(tf32=True):
+    with products_in(tf32=True):
         other.start()
         waiting.wait()
         other.join(0.2)  # it cannot end yet
@@ -36,7 +36,7 @@ def test_a_thread_waits_for_another_and_the_setting_is_as_before() -> None:
 
 
 def test_one_thread_may_hold_it_twice() -> None:
-    with _products_in(tf32=True):
-        with _products_in(tf32=False):
+    with products_in(tf32=True):
+        with products_in(tf32=False):
             assert not tf32()
         assert tf32()
